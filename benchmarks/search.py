@@ -56,11 +56,6 @@ VARIANTS: dict[str, tuple[dict[str, Any], int, int]] = {
         300_000,
         1 << 30,
     ),
-    "ivf, int8, recall 0.95": (
-        {"search": "ivf", "references_precision": "int8", "recall": 0.95},
-        50_000,
-        1 << 30,
-    ),
 }
 
 
@@ -292,8 +287,7 @@ def compared(
         seconds = time.perf_counter() - started
         found = recall_of(fitted, queries, exact, folder)
         index = fitted.index
-        numbers = "" if index is None else f" (R {index.candidates}, w {index.width}"
-        numbers += f", {index.probes} cells)" if index and index.cells else ")" if index else ""
+        numbers = "" if index is None else f" (R {index.candidates}, w {index.width})"
         for format in FORMATS_TIMED:
             order_ = order_of(format, fitted, backbone, "neighbors")
             path = written(order_, folder, name.replace(", ", "-").replace(" ", "-"))

@@ -67,12 +67,11 @@ class Spec:
         false_rejection: the share of known pictures that `auto` may reject.
         references_precision: how the references are stored: `float32`, `float16` or `int8`.
         search: `exact` compares all references; `rerank` scans all of them by a few 8-bit
-            components and scores the best; `ivf` does so within the nearest cells; `auto` takes the
-            search that meets the recall and has the lowest estimated cost.
+            components and scores the best; `auto` takes the search that meets the recall and has
+            the lowest estimated cost.
         recall: share of the exact neighbours that a search must find, measured on the references;
-            None is 0.99, or no minimum if `candidates` or `probes` is set.
+            None is 0.99, or no minimum if `candidates` is set.
         candidates: how many references are scored after a scan; None takes as many as needed.
-        probes: how many cells are scanned; None takes as many as needed.
         crop: how a picture of any shape becomes a square: `center`, `stretch` or `fit`.
         grow: how many examples an app may teach the model, as rows of its input `memory`; None for
             files without that input. If it is set, the projection `auto` is `none`, as a projection
@@ -101,7 +100,6 @@ class Spec:
     search: str = "exact"
     recall: float | None = None
     candidates: int | None = None
-    probes: int | None = None
     crop: str = "center"
     grow: int | None = None
     spare: int | None = None
@@ -195,7 +193,7 @@ class Spec:
 
     def exactly(self) -> Spec:
         """This spec with an exact search of float32 references: the baseline for measurements."""
-        as_stored = replace(self, search="exact", candidates=None, probes=None)
+        as_stored = replace(self, search="exact", candidates=None)
         return replace(as_stored, references_precision="float32")
 
     def _check_projection(self) -> None:
@@ -270,15 +268,10 @@ class Spec:
                 f"'candidates' needs the search {names}, not {self.search!r}",
                 "candidates-need-scan",
             )
-        in_cells = [name for name, search in SEARCHES.items() if search.CELLS]
-        if self.probes is not None and self.search not in in_cells:
-            names = " or ".join(in_cells)
+        if self.candidates is not None and self.candidates < 1:
             raise InputError(
-                f"'probes' needs the search {names}, not {self.search!r}", "probes-need-cells"
+                f"candidates must be at least 1, not {self.candidates}", "count-too-small"
             )
-        for name, value in (("candidates", self.candidates), ("probes", self.probes)):
-            if value is not None and value < 1:
-                raise InputError(f"{name} must be at least 1, not {value}", "count-too-small")
 
 
 def resolve_k(k: int | str | float | None, n: int, vote: str | None = None) -> int:

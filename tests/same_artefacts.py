@@ -38,7 +38,7 @@ SPECS = {
     "regress": ("numbers", ("--vote", "distance", "--k", "4")),
     "neighbors": ("flat", ("--k", "6")),
     "rerank": ("classes", ("--search", "rerank", "--projection", "none", "--k", "5")),
-    "cells": ("vectors", ("--search", "ivf", "--k", "5", "--recall", "0.9")),
+    "rerank of vectors": ("vectors", ("--search", "rerank", "--k", "5", "--recall", "0.9")),
     "float16 references": ("classes", ("--references-precision", "float16")),
     "int8 references": ("classes", ("--references-precision", "int8", "--no-balanced")),
     "int8 backbone": ("classes", ("--precision", "int8")),

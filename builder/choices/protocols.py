@@ -6,7 +6,6 @@ float64 numpy; those that take a `KerasTensor` do the same in Keras operations, 
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
@@ -219,90 +218,22 @@ class Head(Protocol):
         """The `OUTPUT`, from scores and indices (batch, k), given the `constants`."""
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Making(ABC):
-    """What a search needs to make an index: the references, and how well indexes rank them.
-
-    Attributes:
-        n: how many references there are.
-        k: how many neighbours are wanted.
-        width: the number r of values per reference.
-        precision: how the references are stored.
-        candidates: how many references the user wants scored; None for as many as needed.
-        probes: how many cells the user wants scanned; None for as many as needed.
-    """
-
-    n: int
-    k: int
-    width: int
-    precision: str
-    candidates: int | None
-    probes: int | None
-
-    @property
-    @abstractmethod
-    def share(self) -> float:
-        """The share of the exact neighbours to aim for when choosing candidates and probes."""
-
-    @property
-    @abstractmethod
-    def most_kept(self) -> float:
-        """Share of the exact neighbours that survive the rounding to the stored precision."""
-
-    @property
-    @abstractmethod
-    def stored(self) -> Index:
-        """An index that compares all references, at the precision in which they are stored."""
-
-    @abstractmethod
-    def widths(self) -> list[int]:
-        """The widths of the scans to try, the widest last."""
-
-    @abstractmethod
-    def scanned(self, width: int) -> Index:
-        """An index with a scan over all references; its number of candidates is not set yet."""
-
-    @abstractmethod
-    def in_cells(self, one: Index, count: int) -> Index:
-        """An index with its scan divided into cells; its number of probes is not set yet."""
-
-    @abstractmethod
-    def places(self, one: Index) -> Ints:
-        """How many references a scan ranks before each exact neighbour; n if rounding loses it."""
-
-    @abstractmethod
-    def cells_before(self, one: Index) -> Ints | None:
-        """How many cells are nearer than that of each exact neighbour; None for one reference."""
-
-
 class Search(Protocol):
     """How references are stored and searched.
 
     Attributes:
         SCANS: a scan of a few 8-bit components selects `Spec.candidates` references to score.
-        CELLS: the scan reads only `Spec.probes` cells.
-        PAYS: the minimum number of references at which the search `auto` tries it.
         WORDS: a description of the search, as a template for the numbers of a manifest.
     """
 
     SCANS: bool
-    CELLS: bool
-    PAYS: int
     WORDS: str
-
-    def make(self, making: Making) -> Index | None:
-        """An index with enough recall; None for one dense layer of float32.
-
-        Raises:
-            InputError: the recall is unattainable, or more candidates or probes are wanted than
-                there are.
-        """
 
     def bytes_beside(self, width: int) -> int:
         """About how many bytes the search adds for each reference of this many values."""
 
     def candidates(self, index: Index, first: Floats, wanted: int) -> Ints:
-        """The references to score for each query (q, wanted), -1 for none.
+        """The references to score for each query: (q, wanted).
 
         Args:
             index: one of this search.

@@ -28,7 +28,7 @@ def nearest(
         query: (batch, r) of unit length.
         given: the index's `constants`.
         k: how many neighbours.
-        index: only its numbers of candidates and probes are used.
+        index: only its search and its number of candidates are used.
         mute: (n,) to subtract from the scores of the references; None to subtract nothing.
     """
     import keras

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pocketknn.builder.choices.metrics import METRICS
-from pocketknn.builder.choices.searches.index import LARGEST, Cells, Codes, Index
+from pocketknn.builder.choices.searches.index import LARGEST, Codes, Index
 from pocketknn.builder.knn.fit import Fit
 from pocketknn.builder.knn.metric_space import Space
 from pocketknn.builder.references.references import References
@@ -17,7 +17,6 @@ from pocketknn.builder.references.references import References
 # Where the search for unused sizes begins.
 _CLASSES, _REFERENCES = 251, 283
 _NEIGHBORS, _WIDTH, _DIM = 29, 97, 131
-_CELLS, _ROOM = 61, 11  # the same for cells, and for slots in a cell
 # The same for every metric: templates must depend on as little as possible.
 _SPARE = max(metric.SPARE for metric in METRICS.values())
 # Arbitrary numbers that occur nowhere else in a graph.
@@ -62,7 +61,7 @@ def stand_in(fit: Fit, taken: Collection[int], *, free: bool = False) -> Fit:
     # r + 1: the Euclidean search appends a value to each row.
     taken = {*taken, d, r, r + 1, k, k + _SPARE, len(references.target_names)}
     if index is not None:
-        taken |= {index.candidates, index.probes, index.width}
+        taken |= {index.candidates, index.width}
     spare, grown = fit.spec.spare or 0, fit.slots
     if grown:
         taken |= {grown, grown + k}
@@ -90,8 +89,7 @@ def stand_in(fit: Fit, taken: Collection[int], *, free: bool = False) -> Fit:
         )
     space = Space(references=made, metric=spec.metric, projection=projection, seed=spec.seed)
     if index is not None:
-        taken |= {n, n + 1}
-        index = _index(index, n, {*taken, n - k} if grown else taken, draw)
+        index = _index(index, n, draw)
     return Fit(
         spec=replace(
             spec,
@@ -114,7 +112,7 @@ def _made_up(fit: Fit, taken: Collection[int]) -> tuple[int, int, int]:
     return k, _prime(_DIM, {*taken, r, r + 1}) if "dim" in free else 1, r
 
 
-def _index(index: Index, n: int, taken: Collection[int], draw: np.random.Generator) -> Index:
+def _index(index: Index, n: int, draw: np.random.Generator) -> Index:
     """The same kind of index over n made-up references."""
     r, w = index.table.shape[1], index.width
 
@@ -125,24 +123,12 @@ def _index(index: Index, n: int, taken: Collection[int], draw: np.random.Generat
         return draw.normal(size=shape).astype(np.float32)
 
     codes = index.codes and Codes(bytes_(n, r), floats(r), floats(r))
-    cells = None
-    if index.cells is not None:
-        # room × w and room × probes must occur nowhere else either.
-        count = _prime(max(_CELLS, index.probes + 1), taken)
-        taken = {*taken, count, count + 1}
-        room = max(_ROOM, -(-index.candidates // index.probes))
-        while {room, room * w, room * index.probes} & {*taken}:
-            room += 1
-        # Valid row numbers only: a quantiser runs the made-up graph to calibrate.
-        members = (draw.permutation(count * room) % n).reshape(count, room).astype(np.int32)
-        cells = Cells(floats(count, w), floats(count), bytes_(count, room, w), members)
     return replace(
         index,
         table=codes.values if codes else floats(n, r).astype(index.table.dtype),
         codes=codes,
         rotation=None if index.rotation is None else floats(r, w),
         scan=None if index.scan is None else bytes_(n, w),
-        cells=cells,
     )
 
 

@@ -52,7 +52,6 @@ def fit(spec: Spec, references: References) -> Fit:
     found = index(spec, space, min(int(spec.k or 1), n))
     if found is not None and SEARCHES[found.search].SCANS:
         spec = replace(spec, search=found.search, candidates=found.candidates)
-        spec = replace(spec, probes=found.probes or None)
     elif spec.search == AUTO:
         spec = replace(spec, search="exact")
     return Fit(spec=spec, space=space, index=found, refit=partial(_fit_fewer, given))

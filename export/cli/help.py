@@ -38,7 +38,7 @@ OPTIONS: Headings = {
     ),
     "Advanced: size and speed": (
         *("condense", "condense_by", "loss", "agreement", "references_precision", "search"),
-        *("recall", "candidates", "probes"),
+        *("recall", "candidates"),
     ),
     "Advanced: files": (
         *("precision", "pixels", "outputs", "ios", "author", "license", "no_names", "no_report"),

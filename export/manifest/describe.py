@@ -216,8 +216,6 @@ def _search(fit: Fit) -> dict[str, Any]:
         "references_precision": index.precision,
         "candidates": index.candidates,
         "components": index.width,
-        "cells": 0 if index.cells is None else len(index.cells.members),
-        "probes": index.probes,
         "recall": index.recall,
         "queries": index.queries,
     }

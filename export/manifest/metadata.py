@@ -186,7 +186,6 @@ def spec_of(manifest: Mapping[str, Any]) -> Spec:
         references_precision=search["references_precision"],
         search=search["by"],
         candidates=search["candidates"] if SEARCHES[search["by"]].SCANS else None,
-        probes=search["probes"] if SEARCHES[search["by"]].CELLS else None,
         grow=memory.get("slots"),
         spare=memory.get("spare") or None,
         seed=manifest["seed"],

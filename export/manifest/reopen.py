@@ -75,7 +75,7 @@ class Build:
         """The choices fitted to the references, with the index of the build."""
         spec, space, search = spec_of(self.manifest), self.space, self.manifest["search"]
         k = min(int(self.manifest["k"]), len(self.references))
-        index = index_again(spec, space, k, search["components"], search["cells"])
+        index = index_again(spec, space, k, search["components"])
         return Fit(spec=spec, space=space, index=index)
 
 

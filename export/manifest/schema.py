@@ -22,8 +22,6 @@ EXACT: dict[str, Any] = {
     "references_precision": "float32",
     "candidates": 0,
     "components": 0,
-    "cells": 0,
-    "probes": 0,
     "recall": None,
     "queries": 0,
 }
@@ -77,8 +75,6 @@ INSIDE: dict[str, Any] = {
         "references_precision": str,
         "candidates": int,
         "components": int,
-        "cells": int,
-        "probes": int,
         "recall": _SHARE,
         "queries": int,
     },

@@ -28,8 +28,6 @@ def content_of(fit: Fit, precision: str, outputs: str = "neighbors") -> Content:
     grows = fit.slots and outputs == "neighbors"
     if grows:
         sizes["numbers"] = len(fit.classes) + 1
-    if fit.index is not None and outputs == "neighbors":
-        sizes |= fit.index.sizes
     positive = {name: size for name, size in sizes.items() if size}
     if grows:
         positive["examples_from"] = len(fit.references) - fit.k  # may be 0

@@ -53,7 +53,6 @@ NEWER = {
     "euclidean": {"metric": "euclidean"},
     "float16": {"references_precision": "float16"},
     "int8": {"references_precision": "int8", "recall": 0.9},
-    "ivf": {"search": "ivf"},
     "rerank": {"search": "rerank", "head": "regress"},
 }
 

@@ -21,9 +21,6 @@ CASES = {
     "vectors, eight bits": lambda photos: vector_case(
         n=90, references_precision="int8", recall=0.5
     ),
-    "vectors, cells": lambda photos: vector_case(
-        n=900, d=72, search="ivf", probes=90, candidates=30, k=2
-    ),
     "vectors, scan": lambda photos: vector_case(
         n=900, d=72, search="rerank", references_precision="float16", candidates=40
     ),

@@ -27,7 +27,6 @@ NOT_RUN = {
     "web out --port": "as above",
     "teach": "it serves until Ctrl-C, or needs npm; see test_teach.py",
     "web out --teach": "as above",
-    "build photos -o out --search ivf": "dividing photos into cells takes long; see test_index.py",
     "build s3:": "there is no such bucket; test_addresses.py reads others",
     "build photos -o out --engine ray": "Ray takes long to start; see test_ray.py",
 }

@@ -7,10 +7,10 @@ import numpy as np
 from pocketknn.builder.choices.neighbors import Floats, Ints, Neighbors, rank
 from pocketknn.builder.choices.protocols import Search
 
-from . import exact, ivf, rerank
+from . import exact, rerank
 from .index import Index
 
-SEARCHES: dict[str, Search] = {"exact": exact, "rerank": rerank, "ivf": ivf}
+SEARCHES: dict[str, Search] = {"exact": exact, "rerank": rerank}
 
 
 def find(index: Index, units: Floats, k: int, own: Ints | None = None) -> Neighbors:
@@ -27,7 +27,6 @@ def find(index: Index, units: Floats, k: int, own: Ints | None = None) -> Neighb
     scores = np.empty(found.shape)
     for number, query in enumerate(units):  # one by one, to save memory
         scores[number] = index.rows(found[number]) @ query
-    scores[found < 0] = -np.inf
     if own is not None:
         scores[found == own[:, None]] = -np.inf
     best = rank(scores, k)

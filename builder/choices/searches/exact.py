@@ -2,32 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from pocketknn.builder.choices.growth import muted
 from pocketknn.builder.choices.neighbors import Floats, Ints
-from pocketknn.builder.choices.protocols import Constants, KerasTensor, Layer, Making
+from pocketknn.builder.choices.protocols import Constants, KerasTensor, Layer
 
-from . import scan
-from .index import Index, quantised
+from .index import Index, best, quantised
 
 SCANS = False
-CELLS = False
-PAYS = 0
 WORDS = "all of them compared"
-_SPARE = 16  # references beyond k to score again, as 8-bit sums may misorder some
-
-
-def make(making: Making) -> Index | None:
-    """An index at stored precision; None for one dense layer of float32."""
-    return None if making.precision == "float32" else plain(making)
-
-
-def plain(making: Making) -> Index:
-    """Like `make`, but with an index for float32 too."""
-    # Products of int8 codes with int8 queries are too coarse to order by.
-    coarse = making.stored.codes is not None
-    return replace(making.stored, candidates=min(making.n, making.k + _SPARE) if coarse else 0)
 
 
 def bytes_beside(width: int) -> int:
@@ -37,7 +19,7 @@ def bytes_beside(width: int) -> int:
 
 def candidates(index: Index, first: Floats, wanted: int) -> Ints:
     """The references whose codes rank best; for floats, the neighbours themselves."""
-    return scan.best(index.table, quantised(first) if index.candidates else first, wanted)
+    return best(index.table, quantised(first) if index.candidates else first, wanted)
 
 
 def attach(

@@ -7,17 +7,16 @@ less: shorter 8-bit rows select the candidates, and only these are scored.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-if TYPE_CHECKING:
-    from pocketknn.builder.choices.neighbors import Floats
+from pocketknn.builder.choices.neighbors import Floats, Ints, Running
 
-
-LARGE = ("references", "scan", "cells")  # the constants with a row for each reference
+LARGE = ("references", "scan")  # the constants with a row for each reference
 LARGEST = 127  # code; -128 is unused, for symmetry
+_AT_ONCE = 1 << 16  # rows scored at once, for all queries
 
 Values = NDArray[np.int8]
 
@@ -68,21 +67,13 @@ def quantised(queries: Floats) -> Floats:
     return found
 
 
-class Cells(NamedTuple):
-    """References grouped into cells of nearby ones, with equal capacity.
-
-    Attributes:
-        centroids: (C, w) float32, the mean of each cell.
-        bias: (C,) float32, added to a query's product with a centroid; the sum is larger for nearer
-            cells.
-        codes: (C, room, w) int8, rows of the scan; zeros in empty slots.
-        members: (C, room) int32, row numbers of the references; -1 in empty slots.
-    """
-
-    centroids: NDArray[np.float32]
-    bias: NDArray[np.float32]
-    codes: NDArray[np.int8]
-    members: NDArray[np.int32]
+def best(table: NDArray[Any], queries: Floats, wanted: int) -> Ints:
+    """The rows of a table (n, w) with the largest products: (q, wanted), the best first."""
+    given = queries.astype(np.float32)
+    running = Running(wanted)
+    for start in range(0, len(table), _AT_ONCE):
+        running.add(given @ table[start : start + _AT_ONCE].astype(np.float32).T, start)
+    return running.ranked()[1]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -97,8 +88,6 @@ class Index:
         candidates: how many references are scored after the scan; 0 for all.
         rotation: (r, w) float32, from a query to the components that the scan compares; or None.
         scan: (n, w) int8, the references' first components; None without `rerank`.
-        cells: the scan divided into cells; None without `ivf`.
-        probes: how many cells are scanned.
         error: maximum distance of a stored reference from the original, which bounds the error of
             a score.
         recall: share of the exact k nearest that it finds, for held-out references.
@@ -112,8 +101,6 @@ class Index:
     candidates: int = 0
     rotation: NDArray[np.float32] | None = None
     scan: NDArray[np.int8] | None = None
-    cells: Cells | None = None
-    probes: int = 0
     error: float = 0.0
     recall: float | None = None
     queries: int = 0
@@ -129,16 +116,9 @@ class Index:
         return self.rotation is not None or self.precision == "int8"
 
     @property
-    def cell_sizes(self) -> NDArray[np.int64]:
-        """The number of references in each cell, ascending."""
-        assert self.cells is not None
-        return np.sort((self.cells.members >= 0).sum(axis=1))
-
-    @property
     def held(self) -> list[NDArray[Any]]:
-        """The arrays that a file must hold unchanged, with a row for each reference or cell."""
-        cells = None if self.cells is None else self.cells.codes.reshape(len(self.cells.codes), -1)
-        return [one for one in (self.table, self.scan, cells) if one is not None]
+        """The arrays that a file must hold unchanged, with a row for each reference."""
+        return [self.table] if self.scan is None else [self.table, self.scan]
 
     @property
     def constants(self) -> dict[str, NDArray[Any]]:
@@ -149,8 +129,7 @@ class Index:
 
         Returns:
             `references` (n, r); `steps` and `offset` (r,), the scale of its codes and their negated
-            middle; `rotation` (r, w); `scan` (n, w); or `cells` (C, room × w), `members`
-            (C, room), -1 for none, and `centroids` (C, w) with their `closeness` (C,).
+            middle; `rotation` (r, w) and `scan` (n, w).
         """
         found: dict[str, NDArray[Any]] = {"references": self.table}
         if self.codes is not None:
@@ -159,25 +138,12 @@ class Index:
             found["rotation"] = self.rotation
         if self.scan is not None:
             found["scan"] = self.scan
-        if (cells := self.cells) is not None:
-            found["cells"] = cells.codes.reshape(len(cells.codes), -1)
-            found["members"] = cells.members.astype(np.float32)
-            found |= {"centroids": cells.centroids, "closeness": cells.bias}
         return found
-
-    @property
-    def sizes(self) -> dict[str, int]:
-        """Sizes of the graph's tensors, besides n, in which indexes of one template may differ."""
-        if self.cells is None:
-            return {}
-        count, room, width = self.cells.codes.shape
-        sizes = {"cells": count, "room": room, "cell": room * width}
-        return sizes | {"scanned": self.probes * room}
 
     @property
     def numbers(self) -> tuple[str | int, ...]:
         """Everything else that determines the graph; indexes that agree in it share a template."""
-        return self.search, self.precision, self.candidates, self.width, self.probes
+        return self.search, self.precision, self.candidates, self.width
 
     @property
     def work(self) -> tuple[int, int]:
@@ -187,12 +153,8 @@ class Index:
         read = scored * self.table.itemsize
         if self.rotation is None:
             return n * r + scored, n * r * self.table.itemsize + read
-        turned, w = self.rotation.size, self.width
-        if self.cells is None:
-            return turned + n * w + scored, n * w + read
-        count, room = self.cells.members.shape
-        scanned = self.probes * room * w
-        return turned + count * w + scanned + scored, 4 * count * w + scanned + read
+        scanned = n * self.width
+        return self.rotation.size + scanned + scored, scanned + read
 
     def rows(self, chosen: Any) -> Floats:  # noqa: ANN401  # any numpy index
         """Some unit vectors, restored from stored precision: (…, r) float64."""

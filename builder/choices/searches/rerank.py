@@ -4,20 +4,12 @@ from __future__ import annotations
 
 from pocketknn.builder.choices.growth import muted
 from pocketknn.builder.choices.neighbors import Floats, Ints
-from pocketknn.builder.choices.protocols import Constants, KerasTensor, Layer, Making
+from pocketknn.builder.choices.protocols import Constants, KerasTensor, Layer
 
-from . import scan
-from .index import Index, quantised
+from .index import Index, best, quantised
 
 SCANS = True
-CELLS = False
-PAYS = 0
 WORDS = "all scanned, comparing {components} components in 8 bits, the best {candidates} scored"
-
-
-def make(making: Making) -> Index:
-    """The cheapest scan, with the candidates it needs."""
-    return scan.cheapest(making, making.share, "rerank")
 
 
 def bytes_beside(width: int) -> int:
@@ -28,7 +20,7 @@ def bytes_beside(width: int) -> int:
 def candidates(index: Index, first: Floats, wanted: int) -> Ints:
     """The references that the scan ranks best."""
     assert index.scan is not None
-    return scan.best(index.scan, quantised(first), wanted)
+    return best(index.scan, quantised(first), wanted)
 
 
 def attach(

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import math
+from contextlib import suppress
 from dataclasses import replace
-from functools import partial
 from typing import TYPE_CHECKING
 
-from pocketknn.builder.choices.searches import SEARCHES, exact
+from pocketknn.builder.choices.searches import SEARCHES
 from pocketknn.builder.choices.searches.index import Index
-from pocketknn.builder.choices.searches.scan import MOST, cost
 from pocketknn.builder.errors import InputError
 from pocketknn.builder.spec import AUTO, Spec
 
+from .candidates import MOST, cheapest, cost, unscanned
 from .making import Maker
-from .recall import LeftOut
 
 if TYPE_CHECKING:
     from pocketknn.builder.knn.metric_space import Space
@@ -26,22 +25,22 @@ def index(spec: Spec, space: Space, k: int) -> Index | None:
     """The index for a spec; None for one dense layer of float32.
 
     Args:
-        spec: with `search`, `references_precision`, `recall`, `candidates` and `probes`.
+        spec: with `search`, `references_precision`, `recall`, `candidates` and `seed`.
         space: the references, under an angular metric.
         k: how many neighbours are wanted.
 
     Raises:
-        InputError: the recall cannot be met, or more candidates or probes are wanted than there
-            are.
+        InputError: the recall cannot be met, or more candidates are wanted than there are.
     """
-    making = _maker(spec, space, k)
+    making = Maker(spec=spec, space=space, k=k)
     if spec.search == AUTO:
         return _fastest(making)
-    made = SEARCHES[spec.search].make(making)
-    return made and _measured(making, made)
+    if SEARCHES[spec.search].SCANS:
+        return _measured(making, cheapest(making, spec.search))
+    return None if spec.references_precision == "float32" else _measured(making, unscanned(making))
 
 
-def index_again(spec: Spec, space: Space, k: int, width: int, cells: int) -> Index | None:
+def index_again(spec: Spec, space: Space, k: int, width: int) -> Index | None:
     """Rebuild the index of an earlier build over the same references, without measuring it.
 
     Args:
@@ -49,44 +48,22 @@ def index_again(spec: Spec, space: Space, k: int, width: int, cells: int) -> Ind
         space: the references.
         k: how many neighbours are wanted.
         width: components of the scan.
-        cells: number of cells; 0 for none.
     """
-    making, search = _maker(spec, space, k), SEARCHES[spec.search]
-    if not search.SCANS:
-        return search.make(making)
-    candidates = int(spec.candidates or 0)
-    one = replace(making.scanned(width), search=spec.search, candidates=candidates)
-    return replace(making.in_cells(one, cells), probes=int(spec.probes or 0)) if cells else one
-
-
-def _maker(spec: Spec, space: Space, k: int) -> Maker:
-    return Maker(
-        n=len(space.references),
-        k=k,
-        width=space.width,
-        precision=spec.references_precision,
-        candidates=spec.candidates,
-        probes=spec.probes,
-        space=space,
-        recall=spec.recall,
-        seed=spec.seed,
-        draw=partial(LeftOut.of, space, k, spec.seed),
-    )
+    making = Maker(spec=spec, space=space, k=k)
+    if SEARCHES[spec.search].SCANS:
+        candidates = int(spec.candidates or 0)
+        return replace(making.scanned(width), search=spec.search, candidates=candidates)
+    return None if spec.references_precision == "float32" else unscanned(making)
 
 
 def _fastest(making: Maker) -> Index | None:
     """The fastest index with enough recall; None if that is one dense layer."""
-    plain = exact.plain(making)
+    plain = unscanned(making)
     options = [plain]
     if making.n * making.width * plain.table.itemsize > _SMALL:
-        for search in SEARCHES.values():
-            if not search.SCANS or making.n < search.PAYS:
-                continue
-            try:
-                if made := search.make(making):
-                    options.append(_measured(making, made))
-            except InputError:
-                continue  # recall too low
+        for name in [name for name, search in SEARCHES.items() if search.SCANS]:
+            with suppress(InputError):  # recall too low
+                options.append(_measured(making, cheapest(making, name)))
     best = min(options, key=lambda one: cost(one, making.n, making.width))
     if best is not plain:
         return best
@@ -94,7 +71,7 @@ def _fastest(making: Maker) -> Index | None:
 
 
 def _measured(making: Maker, one: Index) -> Index:
-    """The index with its recall, and with more candidates and probes if that was too low.
+    """The index with its recall, and with more candidates if that was too low.
 
     Raises:
         InputError: even with all of them the recall is below the limit.
@@ -117,25 +94,18 @@ def _measured(making: Maker, one: Index) -> Index:
 
 
 def _more(making: Maker, one: Index) -> Index | None:
-    """An index with a scan, with 1.5 times the candidates and probes; None if it has all."""
-    candidates, probes = one.candidates, one.probes
-    if one.cells is not None and making.probes is None:
-        probes = min(probes * 3 // 2 + 1, len(one.cells.codes))
-    if making.candidates is None:
-        scanned = making.n if one.cells is None else int(one.cell_sizes[:probes].sum())
-        candidates = max(candidates, min(candidates * 3 // 2 + 1, scanned, MOST))
-    if (candidates, probes) == (one.candidates, one.probes):
+    """An index with a scan, with 1.5 times the candidates; None if there can be no more."""
+    more = min(one.candidates * 3 // 2 + 1, making.n, MOST)
+    if making.spec.candidates is not None or more <= one.candidates:
         return None
-    return replace(one, candidates=candidates, probes=probes)
+    return replace(one, candidates=more)
 
 
 def _remedies(making: Maker, one: Index, recall: float) -> str:
     """What to do about a recall that is too low."""
     ways = [f"use a lower --recall, such as {math.floor(100 * recall) / 100:.2f}"]
-    if making.candidates is not None:
+    if making.spec.candidates is not None:
         ways.append("more --candidates")
-    if making.probes is not None:
-        ways.append("more --probes")
     if one.precision != "float32":
         ways.append("a higher --references-precision")
     if SEARCHES[one.search].SCANS:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -11,15 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pocketknn.builder.choices.neighbors import Floats, Ints
-from pocketknn.builder.choices.protocols import Making
 from pocketknn.builder.choices.searches.index import LARGEST, Codes, Index, encode, scale
-from pocketknn.builder.choices.searches.ivf import cells_of
+
+from .recall import LeftOut
 
 if TYPE_CHECKING:
     from pocketknn.builder.knn.metric_space import Space
-
-    from .recall import LeftOut
-
+    from pocketknn.builder.spec import Spec
 
 RECALL = 0.99  # minimum recall by default
 _WIDTHS = (64, 128, 256)  # components that a scan may compare
@@ -36,32 +33,39 @@ class _Spread(NamedTuple):
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Maker(Making):
-    """A `Making` that computes its parts from the references.
+class Maker:
+    """The references, and how well indexes rank them.
 
     Attributes:
+        spec: with `references_precision`, `recall`, `candidates` and `seed`.
         space: the references, under an angular metric.
-        recall: required share of the exact neighbours; None for the default.
-        seed: random seed.
-        draw: draws the queries that indexes are measured with; returns None for a single reference.
+        k: how many neighbours are wanted.
     """
 
+    spec: Spec
     space: Space
-    recall: float | None
-    seed: int
-    draw: Callable[[], LeftOut | None]
-    ranked: dict[int, Ints] = field(default_factory=dict)  # result of `places` by width of the scan
+    k: int
+
+    @property
+    def n(self) -> int:
+        """How many references there are."""
+        return len(self.space.references)
+
+    @property
+    def width(self) -> int:
+        """The number r of values per reference."""
+        return self.space.width
 
     @property
     def limit(self) -> float:
-        """The minimum recall of a build; 0 if the user set candidates or probes but no recall."""
-        given = self.candidates is not None or self.probes is not None
-        return 0.0 if given and self.recall is None else self.aim
+        """The minimum recall of a build; 0 if the user set candidates but no recall."""
+        given = self.spec.candidates is not None
+        return 0.0 if given and self.spec.recall is None else self.aim
 
     @property
     def aim(self) -> float:
-        """The target recall for choosing candidates and probes."""
-        return RECALL if self.recall is None else float(self.recall)
+        """The target recall for choosing candidates."""
+        return RECALL if self.spec.recall is None else float(self.spec.recall)
 
     @cached_property
     def spread(self) -> _Spread:
@@ -76,7 +80,8 @@ class Maker(Making):
 
     @cached_property
     def stored(self) -> Index:
-        precision, shape = self.precision, (self.n, self.width)
+        """An index that compares all references, at the precision in which they are stored."""
+        precision, shape = self.spec.references_precision, (self.n, self.width)
         if precision == "float32":
             return Index(precision=precision, table=self.space.matrix)
         codes = None
@@ -95,12 +100,12 @@ class Maker(Making):
     @cached_property
     def left_out(self) -> LeftOut | None:
         """The queries that indexes are measured with; None for a single reference."""
-        return self.draw()
+        return LeftOut.of(self.space, self.k, self.spec.seed)
 
     @cached_property
     def components(self) -> Floats:
         """Principal components of the unit vectors as columns, the largest first: (r, …)."""
-        draw = np.random.default_rng(self.seed)
+        draw = np.random.default_rng(self.spec.seed)
         some = np.sort(draw.choice(self.n, min(self.n, _LEARNED), replace=False))
         rows = self.space.units_of(some) - self.spread.mean
         if len(rows) < rows.shape[1]:
@@ -122,6 +127,7 @@ class Maker(Making):
         return found
 
     def scanned(self, width: int) -> Index:
+        """An index with a scan over all references; its number of candidates is not set yet."""
         rows = self.projected[:, :width]
         # One step for all components, so that products stay proportional to the true ones.
         step = float(np.abs(rows).max(initial=0)) / LARGEST or 1.0
@@ -132,36 +138,28 @@ class Maker(Making):
     @cached_property
     def kept(self) -> NDArray[np.bool_]:
         """Which exact neighbours survive the rounding to the stored precision: (q, k)."""
-        if self.left_out is None or self.precision == "float32":
+        if self.left_out is None or self.spec.references_precision == "float32":
             return np.ones((1, 1), np.bool_)
         return self.left_out.kept(self.stored)
 
     @property
     def most_kept(self) -> float:
+        """Share of the exact neighbours that survive the rounding to the stored precision."""
         return float(self.kept.mean())
 
     @property
     def share(self) -> float:
+        """The share of the exact neighbours to aim for when choosing candidates."""
         # A margin above the target, as future queries will differ from these.
         return min(1 - (1 - self.aim) * 2 / 3, self.most_kept - _LOST)
 
     def places(self, one: Index) -> Ints:
+        """How many references a scan ranks before each exact neighbour; n if rounding loses it."""
         if self.left_out is None:
             return np.zeros((1, 1), np.int64)
-        if one.width not in self.ranked:  # cells reuse the ranking of the scan that they hold
-            self.ranked[one.width] = np.where(self.kept, self.left_out.places(one), self.n)
-        return self.ranked[one.width]
-
-    def cells_before(self, one: Index) -> Ints | None:
-        return None if self.left_out is None else self.left_out.cells(one)
-
-    def in_cells(self, one: Index, count: int) -> Index:
-        assert one.scan is not None
-        assert one.rotation is not None
-        offset = self.spread.mean @ one.rotation
-        cells = cells_of(one.scan, offset, count, self.seed)
-        return replace(one, scan=None, cells=cells)
+        return np.where(self.kept, self.left_out.places(one), self.n)
 
     def widths(self) -> list[int]:
+        """The widths of the scans to try, the widest last."""
         r = self.components.shape[1]
         return [width for width in _WIDTHS if width < r] + [r] * (r <= _WIDTHS[-1])

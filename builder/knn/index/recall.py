@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 from pocketknn.builder.choices.neighbors import Floats, Ints
 from pocketknn.builder.choices.searches import find
 from pocketknn.builder.choices.searches.index import Index, quantised
-from pocketknn.builder.choices.searches.ivf import nearest_cells
 
 if TYPE_CHECKING:
     from pocketknn.builder.knn.metric_space import Space
@@ -67,7 +66,7 @@ class LeftOut:
         found = find(one, self.units, self.nearest.shape[1], self.own).indices
         # Compare scores, not rows: a copy of a neighbour is as good as the neighbour.
         right = [
-            (near >= 0) & (self.space.units_of(near) @ query >= lowest - _ROUNDING)
+            self.space.units_of(near) @ query >= lowest - _ROUNDING
             for near, query, lowest in zip(found, self.units, self.lowest, strict=True)
         ]
         return float(np.mean(right))
@@ -92,13 +91,3 @@ class LeftOut:
             for at in range(limits.shape[1]):
                 places[:, at] += (scores > limits[:, at : at + 1]).sum(axis=1)
         return places
-
-    def cells(self, one: Index) -> Ints:
-        """How many cells are nearer than the cell of each exact neighbour: (q, k)."""
-        assert one.cells is not None
-        count, room = one.cells.members.shape
-        used = one.cells.members >= 0
-        cell = np.empty(len(self.space.references), np.int64)
-        cell[one.cells.members[used]] = np.repeat(np.arange(count), room).reshape(-1, room)[used]
-        place = np.argsort(nearest_cells(one, one.turned(self.units)), axis=1)
-        return np.take_along_axis(place, cell[self.nearest], axis=1)

@@ -68,19 +68,14 @@ class Model:
     ] = "float32"
     search: Annotated[
         str,
-        typer.Option(
-            help="Search: exact, rerank (scan, then rescore the best), ivf (cells) or auto."
-        ),
+        typer.Option(help="Search: exact, rerank (scan, then rescore the best) or auto."),
     ] = "exact"
     recall: Annotated[
         float | None, typer.Option(help="Share of the exact neighbours to find; default: 0.99.")
     ] = None
     candidates: Annotated[
         int | None,
-        typer.Option(help="Number of references that rerank and ivf rescore; default: as needed."),
-    ] = None
-    probes: Annotated[
-        int | None, typer.Option(help="Number of cells that ivf scans; default: as needed.")
+        typer.Option(help="Number of references that rerank rescores; default: as needed."),
     ] = None
     crop: options.Crop = "center"
     grow: Annotated[

@@ -25,11 +25,10 @@ class Content:
 
     Attributes:
         constants: the values, by the names of `builder.graph.wire.constants`.
-        sizes: the number of `references`, the `free_sizes` of a `builder.knn.fit.Fit`, and these if
-            they apply: the numbers of `classes` and of `labels`, which include unknown; the number
-            of `cells`, the `room` in each, the width of a `cell`, and the number of places
-            `scanned`. In files that grow, `classes` includes those that may be taught, `numbers` is
-            one more than that, and `examples_from` is the number of references minus k.
+        sizes: the number of `references`, the `free_sizes` of a `builder.knn.fit.Fit`, and, if they
+            apply, the numbers of `classes` and of `labels`, which include unknown. In files that
+            grow, `classes` includes those that may be taught, `numbers` is one more than that, and
+            `examples_from` is the number of references minus k.
         labels: the classes in the order of `probabilities`; empty without a vote.
         large: the constants with one row per reference, which are written directly from memory.
     """

@@ -304,7 +304,7 @@ SMALLER = {
     "float16": {"references_precision": "float16"},
     "int8": {"references_precision": "int8"},
     "rerank": {"search": "rerank"},
-    "ivf, int8": {"search": "ivf", "references_precision": "int8"},
+    "rerank, int8": {"search": "rerank", "references_precision": "int8"},
 }
 
 

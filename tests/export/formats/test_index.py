@@ -1,11 +1,13 @@
 """References in fewer bytes, and searches that compare only some of them, in every format."""
 
+import json
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from sklearn.neighbors import NearestNeighbors
-from support import PLAIN, PRECISION, Case, input_error, photo_case, plain
+from support import PLAIN, PRECISION, Case, photo_case, plain
 
 from pocketknn.builder.choices.searches import find
 from pocketknn.builder.choices.searches.index import LARGEST, encode, scale
@@ -32,8 +34,6 @@ KINDS = {
     "rerank": {"search": "rerank"},
     "rerank, float16": {"search": "rerank", "references_precision": "float16"},
     "rerank, int8": {"search": "rerank", "references_precision": "int8"},
-    "ivf": {"search": "ivf"},
-    "ivf, int8": {"search": "ivf", "references_precision": "int8"},
 }
 
 
@@ -156,29 +156,10 @@ def test_codes_are_within_half_a_step():
     assert not off[:, 7].any()
 
 
-def test_each_reference_is_in_one_cell():
-    cells = case_of(search="ivf").fit.index.cells
-    members = cells.members[cells.members >= 0]
-    assert sorted(members) == list(range(N))
-    count, room, _ = cells.codes.shape
-    assert count == int(4 * np.sqrt(N))
-    assert room <= 1.3 * N / count + 1
-    assert not cells.codes[cells.members < 0].any()
-
-
-def test_no_empty_slot_of_a_cell_is_an_answer():
-    """All references are candidates: empty slots, which score 0, must come after all of them."""
-    case = case_of(n=400, d=24, search="ivf", candidates=400, probes=80)
-    assert (case.fit.index.cells.members < 0).any()
-    last = case.references.vectors[-1:]  # the row of slots that hold -1, if they are looked up
-    own = find(case.fit.index, neighbors.unit(last), K)
-    assert np.array_equal(wire(case.fit)(last)["indices"], own.indices)
-
-
 def test_copies_come_in_their_order(tmp_path):
     vectors, _, _ = clustered(400)
     vectors[100:110] = vectors[7]
-    for choices in ({"search": "rerank"}, {"references_precision": "int8"}, {"search": "ivf"}):
+    for choices in ({"search": "rerank"}, {"references_precision": "int8"}):
         references = References.of(vectors, ["a"] * 200 + ["b"] * 200)
         spec = plain(backbone="vector", k=K, recall=0.8, **choices)
         case = Case(spec, references, None, Queries(vectors[:9], vectors[:9]))
@@ -220,7 +201,7 @@ def test_an_answer_does_not_depend_on_the_others_of_a_batch(tmp_path):
 def test_the_same_references_give_the_same_bytes(tmp_path):
     for name in ("tflite", "onnx"):
         made = [
-            case_of(**KINDS["ivf, int8"]).write(name, tmp_path / f"{i}{FORMATS[name].SUFFIX}")
+            case_of(**KINDS["rerank, int8"]).write(name, tmp_path / f"{i}{FORMATS[name].SUFFIX}")
             for i in range(2)
         ]
         assert made[0].read_bytes() == made[1].read_bytes()
@@ -229,7 +210,7 @@ def test_the_same_references_give_the_same_bytes(tmp_path):
 # Errors are detected
 
 
-@pytest.mark.parametrize("kind", ["rerank", "ivf", "int8"])
+@pytest.mark.parametrize("kind", ["rerank", "int8"])
 def test_a_wrong_scan_is_no_parity(kind, tmp_path):
     """The scores would still be correct, but for the wrong references."""
     case = case_of(**KINDS[kind])
@@ -253,12 +234,11 @@ def test_a_wrong_scan_is_no_parity(kind, tmp_path):
 
 
 def test_an_index_is_made_again_from_what_the_manifest_says():
-    for kind in ("rerank, int8", "ivf"):
+    for kind in ("int8", "rerank", "rerank, int8"):
         fitted = case_of(**KINDS[kind]).fit
         first = fitted.index
-        cells = len(first.cells.members) if first.cells else 0
-        again = index_again(fitted.spec, fitted.space, fitted.k, first.width, cells)
-        assert (again.candidates, again.probes) == (first.candidates, first.probes)
+        again = index_again(fitted.spec, fitted.space, fitted.k, first.width)
+        assert again.candidates == first.candidates
         for one, other in zip(first.held, again.held, strict=True):
             assert np.array_equal(one, other)
 
@@ -279,18 +259,17 @@ def test_auto_reads_less_only_where_that_pays():
 @pytest.mark.parametrize(
     ("choices", "said"),
     [
-        ({"search": "quick"}, "unknown search 'quick'; choose from exact, rerank, ivf, auto"),
+        ({"search": "quick"}, "unknown search 'quick'; choose from exact, rerank, auto"),
+        ({"search": "ivf"}, "unknown search 'ivf'; choose from exact, rerank, auto"),
         ({"references_precision": "int4"}, "unknown references' precision 'int4'"),
         ({"search": "rerank", "metric": "euclidean"}, "the metric euclidean"),
         ({"references_precision": "int8", "metric": "manhattan"}, "the metric manhattan"),
         ({"recall": 1.5}, "not 1.5"),
         ({"recall": 0.0}, "not 0.0"),
-        ({"candidates": 9}, "'candidates' needs the search rerank or ivf"),
-        ({"search": "rerank", "probes": 3}, "'probes' needs the search ivf"),
-        ({"search": "ivf", "probes": 0}, "probes must be at least 1"),
+        ({"candidates": 9}, "'candidates' needs the search rerank, not 'exact'"),
+        ({"search": "rerank", "candidates": 0}, "candidates must be at least 1"),
         ({"search": "rerank", "candidates": 3}, "candidates must be 5 to 400, not 3"),
         ({"search": "rerank", "candidates": 401}, "candidates must be 5 to 400, not 401"),
-        ({"search": "ivf", "probes": 81}, "probes must be 1 to 80, not 81"),
         ({"references_precision": "int8", "recall": 1.0}, "100.00% is required"),
     ],
 )
@@ -309,11 +288,6 @@ def test_a_recall_that_is_too_low_names_one_that_serves():
     (named,) = re.findall(r"--recall, such as (0\.\d\d),", str(caught.value))
     found = fit(Spec(**choices, recall=float(named)), references).index
     assert float(named) <= found.recall < float(named) + 0.01, "the highest of two digits"
-
-
-def test_too_few_references_for_cells():
-    with input_error("too-few-references", 50, "rerank"):
-        fit(Spec(backbone="vector", search="ivf"), References.of(clustered(50)[0]))
 
 
 def test_what_cannot_be_combined_is_refused_before_work(tmp_path):
@@ -336,6 +310,29 @@ def test_such_files_are_not_edited(tmp_path):
 
 
 # The command line
+
+
+def test_the_search_by_cells_of_earlier_versions_is_refused(refused, tmp_path):
+    """It was measured and removed. Its builds name it in their files, and in their folder."""
+    case = case_of(**KINDS["rerank"])
+    earlier = {"by": "ivf", "cells": 160, "probes": 12}
+    manifest = case.metadata.manifest
+    metadata = replace(case.metadata, manifest=manifest | {"search": manifest["search"] | earlier})
+    path = case.write("onnx", tmp_path / "m.onnx", metadata=metadata)
+    out = tmp_path / "out"
+    assert export(case.spec, case.references, None, out, formats=["onnx"]).written
+    manifest = json.loads((out / "manifest.json").read_text())
+    manifest["search"] |= earlier
+    (out / "manifest.json").write_text(json.dumps(manifest))
+    for words in (("inspect", path), ("verify", out)):
+        line = refused(*words)
+        assert "[manifest-broken]" in line
+        assert "'ivf', which is not one of exact, rerank" in line
+    references = out / "references.parquet"
+    line = refused("build", references, "-o", tmp_path / "new", "--search", "ivf")
+    assert "[unknown-choice]" in line
+    assert "choose from exact, rerank, auto" in line
+    assert "--probes" in refused("build", references, "-o", tmp_path / "new", "--probes", "3")
 
 
 def test_a_build_says_and_verifies_it(photos, tmp_path, pocketknn):
@@ -371,13 +368,13 @@ def test_with_a_backbone_in_every_format(precision, photos, small_net, tmp_path)
         assert parity.failures == ()
 
 
-def test_cells_behind_a_backbone_in_eight_bits(photos, small_net, tmp_path):
+def test_a_scan_behind_a_backbone_in_eight_bits(photos, small_net, tmp_path):
     """TFLite's quantiser must exclude the search."""
     few = photo_case(photos, small_net, k=3)
     rng = np.random.default_rng(0)
     rows = few.references.vectors[rng.integers(0, 12, 1600)]
     rows = rows + rng.normal(scale=0.1 * rows.std(axis=0), size=rows.shape)
-    spec = plain(backbone=small_net, k=3, search="ivf", recall=0.8)
+    spec = plain(backbone=small_net, k=3, search="rerank", recall=0.8)
     case = Case(spec, References.of(rows, ["a", "b"] * 800), few.backbone, few.queries)
     path = case.write("tflite", tmp_path / "m.tflite", "int8")
     found = FORMATS["tflite"].load(path)(case.queries.inputs)

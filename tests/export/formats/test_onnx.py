@@ -175,7 +175,6 @@ VARIANTS = {
     "half": {"references_precision": "float16"},
     "bytes": {"references_precision": "int8"},
     "rerank": {"search": "rerank", "references_precision": "int8", "n": 600, "recall": 0.8},
-    "ivf": {"search": "ivf", "references_precision": "int8", "n": 600, "recall": 0.8},
 }
 
 

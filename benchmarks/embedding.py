@@ -23,7 +23,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import keras
 import numpy as np
 import tensorflow as tf
-from PIL import Image
+from photographs import photographs
 
 from pocketknn.builder import Backbone, Spec, embed, find, load_backbone
 from pocketknn.builder.backbones.engines.engine import cores
@@ -31,19 +31,6 @@ from pocketknn.builder.backbones.engines.engine import cores
 SIZES = {"300 × 200": (300, 200), "4000 × 3000": (4000, 3000)}
 OURS, ONE_BY_ONE, BATCHED = "pocketknn", "Keras predict, one by one", "tf.data and predict"
 Way = Callable[[list[Path], Backbone], object]
-
-
-def photographs(folder: Path, shape: tuple[int, int], count: int) -> list[Path]:
-    """JPEGs with structure and grain, like a camera's."""
-    rng = np.random.default_rng(0)
-    folder.mkdir()
-    for number in range(count):
-        coarse = Image.fromarray(rng.integers(0, 256, (30, 40, 3), np.uint8))
-        smooth = np.asarray(coarse.resize(shape, Image.Resampling.BICUBIC), np.int16)
-        grain = rng.normal(0, 6, (shape[1], shape[0], 1)).astype(np.int16)
-        pixels = np.clip(smooth + grain, 0, 255).astype(np.uint8)
-        Image.fromarray(pixels).save(folder / f"{number:03}.jpg", quality=85)
-    return sorted(folder.glob("*.jpg"))
 
 
 def ours(paths: list[Path], backbone: Backbone) -> object:

@@ -172,7 +172,7 @@ def table(times: Times, names: Sequence[str], field: str, unit: str) -> list[str
             cells.append(cell([getattr(one, field) for one in found], digits))
             cells.append(cell(divided(found, base, field), 2))
         if len(each) > 1:
-            cells.append(cell(divided(*each, field), 2))
+            cells.append(cell(divided(each[0], each[1], field), 2))
         lines.append(f"| {command} | {' | '.join(cells)} |")
     return lines
 

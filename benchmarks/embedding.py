@@ -155,6 +155,7 @@ def main() -> None:
     ratios: list[Ratio] = []
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
+        os.environ["POCKETKNN_CACHE"] = str(folder / "cache")  # random weights are used only once
         weights = given.weights
         if weights is None:
             weights = folder / "random.weights.h5"

@@ -22,6 +22,7 @@ from __future__ import annotations
 import argparse
 import os
 import shutil
+import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from importlib.metadata import version
@@ -215,6 +216,7 @@ def main() -> None:
             order = versions[:: 1 if number % 2 else -1]
             for command, whose, taken in one_round(order, photos, others, given.backbone):
                 times.setdefault((command, whose), []).append(taken)
+            print(f"round {number + 1} of {given.rounds} done", file=sys.stderr, flush=True)
     about = f"Keras {version('keras')}, TensorFlow {version('tensorflow')}"
     print(f"{os.cpu_count()} cores, {given.rounds} rounds, {given.backbone}, {about}")
     names = [one.name for one in versions]

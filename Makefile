@@ -16,7 +16,7 @@ help:
 	@echo "make docs       build the documentation"
 	@echo "make screenshots  take the pictures of README and of the documentation"
 	@echo "make heads      convert the heads that come with the package again"
-	@echo "make bench      time search, export and embedding on an idle machine; accuracy on digits"
+	@echo "make bench      compare times and memory with common ways on an idle machine, for half an hour"
 
 # The package is installed as a wheel, never as a link to this folder: what is tested is what ships.
 $(VENV)/installed: $(SOURCES)
@@ -76,14 +76,21 @@ screenshots: $(VENV)/installed
 	$(BIN)/python docs/screenshots.py
 
 # BENCH=--references FILE and so on, for real embeddings; see the first lines of benchmarks/search.py.
+# Each part prints its own tables; the last step prints the ratios of all of them.
+RATIOS := build/bench/ratios.txt
+
 bench: $(VENV)/installed
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt \
 		"$$(ls dist/*.whl)[bench]"
-	$(BIN)/python benchmarks/search.py $(BENCH)
-	$(BIN)/python benchmarks/large.py
-	$(BIN)/python benchmarks/export.py
-	$(BIN)/python benchmarks/embedding.py
-	$(BIN)/python benchmarks/answers.py
+	mkdir -p $(dir $(RATIOS))
+	rm -f $(RATIOS)
+	$(BIN)/python benchmarks/whole.py --summary $(RATIOS)
+	$(BIN)/python benchmarks/search.py --summary $(RATIOS) --out build/bench/search.md $(BENCH)
+	$(BIN)/python benchmarks/large.py --summary $(RATIOS)
+	$(BIN)/python benchmarks/export.py --summary $(RATIOS)
+	$(BIN)/python benchmarks/embedding.py --summary $(RATIOS)
+	$(BIN)/python benchmarks/answers.py --summary $(RATIOS)
+	@$(BIN)/python benchmarks/summary.py $(RATIOS)
 
 format: $(VENV)/installed
 	$(BIN)/ruff check --fix .

@@ -39,10 +39,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+import summary
 from numpy.typing import NDArray
 from sklearn.datasets import load_digits
 from sklearn.linear_model import LogisticRegression, LogisticRegressionCV
 from sklearn.model_selection import StratifiedKFold
+from summary import Ratio
 from threadpoolctl import threadpool_limits
 
 from pocketknn.builder import References, Spec, embed, find, load_backbone
@@ -109,6 +111,7 @@ def main() -> None:
     parser.add_argument("--draws", type=int, default=5)
     parser.add_argument("--at", type=int, nargs="+", default=[1, 2, 5, 10, 20, 40])
     parser.add_argument("--queries", type=int, default=1500, help="maximum number per draw")
+    summary.option(parser)
     given = parser.parse_args()
     sets = {path.stem: loaded(path) for path in files(given.embeddings)}
     sets |= {path.name: embedded(path) for path in given.photos}
@@ -135,6 +138,7 @@ def main() -> None:
             run(f"{one.stem} → {other.stem}", loaded(one), loaded(other), moved)
     print_table(settings, moved)
     print(f"\n{seconds}")
+    summary.add(given.summary, [Ratio("fit with defaults", "tuned regression", seconds.ratio())])
 
 
 def files(paths: Sequence[Path]) -> Iterator[Path]:
@@ -202,6 +206,10 @@ class Seconds(NamedTuple):
 
     ours: list[tuple[float, int]]  # with the number of references
     regression: list[float]
+
+    def ratio(self) -> float:
+        """Our mean, relative to logistic regression's."""
+        return float(np.mean([taken for taken, _ in self.ours]) / np.mean(self.regression))
 
     def __str__(self) -> str:
         """The means, and our slowest fit."""

@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import summary
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
@@ -236,6 +237,12 @@ def machine() -> str:
     return f"{model}, {os.cpu_count()} cores, one thread used; {', '.join(found)}"
 
 
+def times_backbone(one: Contestant, alone: dict[str, float]) -> float:
+    """A whole graph's time, or that of a library behind the TFLite backbone, by the backbone's."""
+    format, middle = one.name.split(":")[0], float(np.median(one.times))
+    return middle / alone[format] if format in alone else 1 + middle / alone["tflite"]
+
+
 def table(contestants: list[Contestant], alone: dict[str, float]) -> list[str]:
     """A Markdown table; each file's whole graph is compared with its backbone alone."""
     lines = [
@@ -244,10 +251,7 @@ def table(contestants: list[Contestant], alone: dict[str, float]) -> list[str]:
     ]
     for one in contestants:
         low, middle, high = np.percentile(one.times, [10, 50, 90])
-        format = one.name.split(":")[0]
-        base = alone.get(format, alone.get("tflite", 0.0))
-        whole = middle if format in alone else middle + base
-        ratio = "1" if one.name.endswith("backbone") else f"{whole / base:.2f}" if base else "–"
+        ratio = "1" if one.name.endswith("backbone") else f"{times_backbone(one, alone):.2f}"
         shares = (one.recall, one.reported)
         found, reported = ("–" if share is None else f"{share:.3f}" for share in shares)
         taken = "–" if one.bytes is None else f"{one.bytes:,.0f}"
@@ -260,8 +264,8 @@ def table(contestants: list[Contestant], alone: dict[str, float]) -> list[str]:
 
 def compared(
     references: References, backbone: Backbone, n: int, options: argparse.Namespace, folder: Path
-) -> list[str]:
-    """One table: all files built for n references, and the libraries."""
+) -> tuple[list[str], list[summary.Ratio]]:
+    """One table: all files built for n references, and the libraries; and its ratios."""
     rng = np.random.default_rng(0)
     real = np.asarray(references.vectors)[rng.permutation(len(references))]
     rows = enlarged(real, n + options.queries, rng)
@@ -311,7 +315,13 @@ def compared(
         alone[format] = float(np.median(one.times))
     mixed = max(0, 1 - len(real) / (n + options.queries))
     note = f", {mixed:.0%} of them and of the queries are mixtures" if mixed else ""
-    return [f"### {n:,} references{note}", "", *table(contestants, alone), ""]
+    lines = [f"### {n:,} references{note}", "", *table(contestants, alone), ""]
+    to = f"{backbone.name} alone"
+    return lines, [
+        summary.Ratio(f"{one.name}, {n:,} references", to, times_backbone(one, alone))
+        for one in contestants
+        if not one.name.endswith("backbone")
+    ]
 
 
 def main() -> None:
@@ -327,6 +337,7 @@ def main() -> None:
     )
     parser.add_argument("--only", default="", help="only variants whose name contains this")
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results.md"))
+    summary.option(parser)
     options = parser.parse_args()
     spec = Spec(backbone="mobilenet_v2" if options.weights else "bundled", weights=options.weights)
     backbone = load_backbone(spec)
@@ -353,11 +364,15 @@ def main() -> None:
         " backbone. They search an index in memory, which an app's file does not contain.",
         "",
     ]
+    ratios: list[summary.Ratio] = []
     for n in options.sizes:
         with tempfile.TemporaryDirectory() as folder:
-            lines += compared(references, backbone, n, options, Path(folder))
+            more, found = compared(references, backbone, n, options, Path(folder))
+        lines += more
+        ratios += found
         options.out.write_text("\n".join(lines), "utf-8")
     print("\n".join(lines))
+    summary.add(options.summary, ratios)
 
 
 if __name__ == "__main__":

@@ -137,9 +137,11 @@ def classes_of(
         n: how many references there are.
 
     Raises:
-        InputError: a label is empty or not among the classes, a class is listed twice, or there are
-            classes without labels.
+        InputError: these are no strings, a label is empty or not among the classes, a class is
+            listed twice, or there are classes without labels.
     """
+    labels = None if labels is None else names_of(labels, "labels")
+    classes = None if classes is None else names_of(classes, "classes")
     if labels is None:
         if classes:
             raise InputError(UNORDERED, "classes-without-labels")

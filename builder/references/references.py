@@ -19,8 +19,8 @@ from .columns import (
     Columns,
     check_ids,
     classes_of,
-    names_of,
     rows_of,
+    target_names_of,
     texts_of,
     told_apart,
 )
@@ -94,11 +94,7 @@ class References(Columns):
         n = len(rows)
         ids = texts_of(tuple(map(str, range(n))) if ids is None else ids, "ids", n)
         check_ids(ids)
-        names, label_ids = classes_of(
-            None if labels is None else names_of(labels, "labels"),
-            None if classes is None else names_of(classes, "classes"),
-            n,
-        )
+        names, label_ids = classes_of(labels, classes, n)
         numbers = rows_of(np.empty((n, 0)) if targets is None else targets, "the target of row")
         if len(numbers) != n:
             raise InputError(f"the number of targets is {len(numbers)}, not {n}", "length-mismatch")

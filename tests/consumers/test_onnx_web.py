@@ -9,6 +9,7 @@ from support import PRECISION, photo_case, vector_case
 from pocketknn.export import check
 from pocketknn.export.formats.onnx import load
 from pocketknn.export.formats.options import Options
+from pocketknn.export.formats.storage import groups
 from pocketknn.export.manifest.describe import describe
 from pocketknn.export.manifest.figures import measure
 
@@ -23,6 +24,9 @@ CASES = {
     ),
     "vectors, scan": lambda photos: vector_case(
         n=900, d=72, search="rerank", references_precision="float16", candidates=40
+    ),
+    "vectors, two stages": lambda photos: vector_case(
+        n=902, d=72, references_precision="int8", recall=0.5
     ),
     "vectors, mean": lambda photos: vector_case(head="regress", vote="distance"),
 }
@@ -42,13 +46,18 @@ def web(ortweb, node):
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_the_web_answers_as_the_desktop(name, web, photos, tmp_path):
+def test_the_web_answers_as_the_desktop(name, web, photos, tmp_path, monkeypatch):
+    if "stages" in name:  # as with very many references
+        monkeypatch.setattr(groups, "FROM", 900)
+        monkeypatch.setattr(groups, "_SIZES", range(4, 5))
+        monkeypatch.setattr(groups, "_USUAL", 4)
     case = CASES[name](photos)
     pixels = "uint8" if "bytes" in name else "float32"
     options = Options(pixels=pixels)
     metadata = describe(case.fit, case.backbone, PRECISION, measure(case.fit), options)
     path = tmp_path / "model.onnx"
     case.write("onnx", path, "float32", metadata, options)
+    assert (b"GatherND" in path.read_bytes()) == ("stages" in name)
     here = load(path)(case.queries.inputs)
     # Manhattan distance needs the differences to all references for each input: few at once.
     blocks = np.array_split(case.queries.inputs.astype(pixels), 3)

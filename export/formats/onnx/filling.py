@@ -21,6 +21,7 @@ from pocketknn.export.formats.storage.texts import manifest_in
 
 from .file import mapped, without, write
 from .metadata import introduce
+from .stages import in_two_stages
 
 if TYPE_CHECKING:
     import onnx
@@ -94,6 +95,8 @@ def fill(
             tensors[first].CopyFrom(onnx.numpy_helper.from_array(changed, first))
         else:
             graph.output[first].type.tensor_type.shape.dim[second].dim_value = size
+    if content.small():  # other files may be filled again
+        in_two_stages(graph, content.sizes["references"])
     introduce(proto, manifest_in(texts))
     write(path, proto, large, texts)
 

@@ -1,48 +1,15 @@
-"""Rank very many references in two stages, with the same result as one top-k.
-
-The scores are cut into groups of consecutive rows. The k best lie in the k groups with the largest
-maxima, so only these are ranked. They are put in the order of their rows, so that ties still go to
-the lowest row.
-
-LiteRT's own top-k takes a tenth of the time of a search among a million references; two stages take
-a third as long as that. In onnxruntime, whose top-k is faster, they gain nothing.
-"""
+"""Rank very many references in two stages; `storage.groups` says how and why."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
+from pocketknn.export.formats.storage.groups import LOWEST, groups
+
 from .model import FLOAT32, INT32, Model
-
-FROM = 1 << 17  # scores from which it pays
-_SIZES = range(64, 513)  # scores in a group
-_USUAL = 128
-_LOWEST = -3e38  # fills the last group: below any score
-
-
-class Groups(NamedTuple):
-    """How scores are cut into groups.
-
-    Attributes:
-        many: how many groups there are.
-        size: how many scores are in each.
-        empty: how many places in the last group hold no score.
-    """
-
-    many: int
-    size: int
-    empty: int
-
-
-def groups(n: int, k: int) -> Groups | None:
-    """The groups for the k best of n scores; None if one stage is as fast."""
-    # Filling the last group copies all scores, so a size that divides them is better.
-    size = next((size for size in _SIZES if n % size == 0), _USUAL)
-    many = -(-n // size)
-    return None if n < FROM or 4 * k > many else Groups(many, size, many * size - n)
 
 
 def in_two_stages(model: Model, n: int) -> None:
@@ -74,7 +41,7 @@ class _Stages:
         kinds, (scores, wanted) = self._kinds, map(int, operator.inputs)
         best, indices = map(int, operator.outputs)
         if cut.empty:
-            given = [scores, self._whole([[0, 0], [0, cut.empty]]), self._constant(_LOWEST)]
+            given = [scores, self._whole([[0, 0], [0, cut.empty]]), self._constant(LOWEST)]
             scores = self._add(kinds.PADV2, given, [1, n + cut.empty])
         rows = self._reshaped(scores, [cut.many, cut.size])
         largest = self._add(kinds.REDUCE_MAX, [rows, self._whole([1])], [cut.many], "Reducer")

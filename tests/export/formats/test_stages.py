@@ -1,12 +1,12 @@
-"""A top-k in two stages in TFLite, against one stage and numpy."""
+"""A top-k in two stages in TFLite and ONNX, against one stage and numpy."""
 
 import numpy as np
 import pytest
 from support import Case, plain
 
 from pocketknn.builder.references.references import References
+from pocketknn.export.formats.storage import groups
 from pocketknn.export.formats.table import FORMATS
-from pocketknn.export.formats.tflite import stages
 from pocketknn.export.formats.tflite.model import Model
 from pocketknn.export.parity.test_inputs import Queries
 
@@ -28,10 +28,20 @@ def case_of(n, **choices):
 
 
 def operators(path):
+    """The names of a file's operators, as TFLite spells them."""
+    if path.suffix == ".onnx":
+        import onnx
+
+        names = {"TopK": "TOPK_V2", "Pad": "PADV2"}
+        return [names.get(node.op_type, node.op_type) for node in onnx.load(path).graph.node]
+    from ai_edge_litert import schema_py_generated as schema
+
+    kinds = {value: name for name, value in vars(schema.BuiltinOperator).items()}
     model = Model(path.read_bytes())
-    return [model.kind(one) for one in model.graph.operators]
+    return [kinds[model.kind(one)] for one in model.graph.operators]
 
 
+@pytest.mark.parametrize("format", ["tflite", "onnx"])
 @pytest.mark.parametrize("n", [1600, 1601], ids=["whole groups", "a group with empty places"])
 @pytest.mark.parametrize(
     "choices",
@@ -42,24 +52,20 @@ def operators(path):
     ],
     ids=["float16", "int8", "rerank"],
 )
-def test_two_stages_answer_as_one(n, choices, monkeypatch, tmp_path):
-    from ai_edge_litert import schema_py_generated as schema
-
-    case = case_of(n, **choices)
-    one = case.write("tflite", tmp_path / "one.tflite", "float32")
-    monkeypatch.setattr(stages, "FROM", 1000)
-    monkeypatch.setattr(stages, "_SIZES", range(4, 5))
-    monkeypatch.setattr(stages, "_USUAL", 4)
-    two = case.write("tflite", tmp_path / "two.tflite", "float32")
-    added = {schema.BuiltinOperator.FLOOR_DIV, schema.BuiltinOperator.FLOOR_MOD}
-    assert added <= {*operators(two)}
-    assert not added & {*operators(one)}
-    pads = operators(two).count(schema.BuiltinOperator.PADV2)
-    assert pads == n % 4
-    wanted, found = (FORMATS["tflite"].load(path)(case.queries.inputs) for path in (one, two))
+def test_two_stages_answer_as_one(format, n, choices, monkeypatch, tmp_path):
+    case, suffix = case_of(n, **choices), FORMATS[format].SUFFIX
+    one = case.write(format, tmp_path / f"one{suffix}", "float32")
+    monkeypatch.setattr(groups, "FROM", 1000)
+    monkeypatch.setattr(groups, "_SIZES", range(4, 5))
+    monkeypatch.setattr(groups, "_USUAL", 4)
+    two = case.write(format, tmp_path / f"two{suffix}", "float32")
+    added = operators(two).count("TOPK_V2") - operators(one).count("TOPK_V2")
+    assert added == 2, "the groups, and their order"
+    assert operators(two).count("PADV2") == n % 4
+    wanted, found = (FORMATS[format].load(path)(case.queries.inputs) for path in (one, two))
     for name, values in wanted.items():
         np.testing.assert_array_equal(found[name], values)
-    # What LiteRT ranks is what it scores, for products that are not quantised.
+    # What a file ranks is what it scores, for products that are not quantised.
     if choices.get("references_precision") == "float16":
         rows = case.fit.index.table.astype(np.float64)
         units = case.queries.inputs.astype(np.float64)
@@ -72,9 +78,9 @@ def test_two_stages_answer_as_one(n, choices, monkeypatch, tmp_path):
 
 def test_groups_hold_every_score_once():
     for n in (1 << 17, 131_101, 999_983, 1_000_000):
-        cut = stages.groups(n, 116)
+        cut = groups.groups(n, 116)
         assert cut.many * cut.size - cut.empty == n
         assert 0 <= cut.empty < cut.size
-    assert stages.groups(1_000_000, 5).empty == 0
-    assert stages.groups((1 << 17) - 1, 5) is None, "one stage is as fast"
-    assert stages.groups(1 << 17, 1000) is None, "as many groups would be ranked as there are"
+    assert groups.groups(1_000_000, 5).empty == 0
+    assert groups.groups((1 << 17) - 1, 5) is None, "one stage is as fast"
+    assert groups.groups(1 << 17, 1000) is None, "as many groups would be ranked as there are"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 MODEL = "model"  # stem of all artefacts
 MANIFEST, TABLE, LABELS = "manifest.json", "references.csv", "labels.txt"
+PACKED = f"{TABLE}.gz.base64"  # inside a file: a table that is long
 PARITY, REFERENCES = "parity.json", "references.parquet"
 REPORT = "report.html"  # not in the manifest: it includes timings and is rewritten later
 REPORT_TITLE = "Model report"  # how its title begins, by which we recognise our own

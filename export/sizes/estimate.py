@@ -16,6 +16,7 @@ from pocketknn.builder.graph.wire import constants
 from pocketknn.builder.knn.fit import Fit
 from pocketknn.builder.spec import STORES, Spec
 from pocketknn.export.formats.conversion import Network
+from pocketknn.export.formats.storage.texts import packed
 from pocketknn.export.formats.table import FORMATS
 from pocketknn.export.manifest.metadata import Metadata
 
@@ -67,7 +68,7 @@ def plan(
     network = network_of(backbone.model) if backbone else Network(0, 0, 0, 0, 0)
     held = constants(fit)
     ours = {"references"} if fit.index is None else {*fit.index.constants}
-    texts = sum(len(text.encode()) for text in metadata.files().values())
+    texts = sum(len(text.encode()) for text in packed(metadata.files()).values())
     search = sum(held[name].nbytes for name in held.keys() & ours)
     rest = sum(held[name].nbytes for name in held.keys() - ours)
     multiplied, read = _search(fit)

@@ -1,11 +1,14 @@
 """The texts of a file, by name, its manifest among them.
 
 They are members of a zip archive (a .keras file is one, a .tflite file ends in one), or properties
-of a protobuf.
+of a protobuf. A long table of references is packed: of a million rows of ids it would be a sixth of
+the file. It stays a text, as properties are texts, and as MediaPipe refuses compressed members.
 """
 
 from __future__ import annotations
 
+import base64
+import gzip
 import zipfile
 import zlib
 from collections.abc import Mapping
@@ -14,12 +17,14 @@ from typing import Any
 
 from pocketknn.builder.errors import InputError, first_line
 from pocketknn.builder.system.untrusted_json import parse_json
-from pocketknn.export.output.names import LABELS, MANIFEST, SEAL, SLOTS, TABLE
+from pocketknn.export.output.names import LABELS, MANIFEST, PACKED, SEAL, SLOTS, TABLE
 
 DATE = (1980, 1, 1, 0, 0, 0)  # a zip's first day
-_OURS = (MANIFEST, TABLE, LABELS, SLOTS, SEAL)
+_OURS = (MANIFEST, TABLE, PACKED, LABELS, SLOTS, SEAL)
 _LARGEST_PACKED = 1 << 24  # maximum bytes of a text that is compressed in a zip
 _PREFIX = "pocketknn."  # for names that are stored beside other tools' properties
+_LONG = 1 << 20  # characters of a table that is packed
+_MOST_TIMES = 100  # how often a packed table may be as long; this refuses bombs
 
 
 def ours(texts: Mapping[str, str], source: str) -> dict[str, str]:
@@ -30,8 +35,9 @@ def ours(texts: Mapping[str, str], source: str) -> dict[str, str]:
         source: the file's name in messages.
 
     Raises:
-        InputError: the texts include no manifest.
+        InputError: the texts include no manifest, or a packed table is broken.
     """
+    texts = _with_table(texts, source)
     if MANIFEST not in texts or TABLE not in texts:
         raise InputError(
             f"{source} has no pocketknn manifest: it is damaged, or another tool wrote it",
@@ -56,7 +62,7 @@ def manifest_in(texts: Mapping[str, str]) -> dict[str, Any]:
 
 def as_properties(texts: Mapping[str, str]) -> dict[str, str]:
     """Texts as properties, with our prefix."""
-    return {_PREFIX + name: text for name, text in texts.items()}
+    return {_PREFIX + name: text for name, text in packed(texts).items()}
 
 
 def of_properties(properties: Mapping[str, str]) -> dict[str, str]:
@@ -66,6 +72,40 @@ def of_properties(properties: Mapping[str, str]) -> dict[str, str]:
         for name, text in properties.items()
         if name.startswith(_PREFIX)
     }
+
+
+def packed(texts: Mapping[str, str]) -> dict[str, str]:
+    """The texts as they are stored: a long table of references packed."""
+    found = dict(texts)
+    table = found.get(TABLE, "")
+    if len(table) < _LONG:
+        return found
+    content = table.encode()
+    small = gzip.compress(content, mtime=0)
+    if len(content) <= _MOST_TIMES * len(small):
+        del found[TABLE]
+        found[PACKED] = base64.b64encode(small).decode("ascii")
+    return found
+
+
+def _with_table(texts: Mapping[str, str], source: str) -> dict[str, str]:
+    """The texts with an unpacked table."""
+    found = dict(texts)
+    if TABLE in found or (stored := found.pop(PACKED, None)) is None:
+        return found
+    try:
+        small = base64.b64decode(stored, validate=True)
+        unpack = zlib.decompressobj(wbits=16 + zlib.MAX_WBITS)  # gzip
+        content = unpack.decompress(small, _MOST_TIMES * len(small) + 1)
+        if not unpack.eof:
+            raise ValueError("it is incomplete, or too large")
+        found[TABLE] = content.decode()
+    except (ValueError, zlib.error) as error:
+        raise InputError(
+            f"{source} is damaged: its table of references cannot be unpacked: {first_line(error)}",
+            "file-damaged",
+        ) from error
+    return found
 
 
 def licence(manifest: Mapping[str, Any]) -> str:
@@ -78,7 +118,7 @@ def licence(manifest: Mapping[str, Any]) -> str:
 def append_files(path: Path, files: Mapping[str, str]) -> None:
     """Add texts to a zip archive, or append an archive to another file."""
     with zipfile.ZipFile(path, "a", zipfile.ZIP_STORED) as archive:
-        for name, text in files.items():
+        for name, text in packed(files).items():
             archive.writestr(member(name), text)
 
 

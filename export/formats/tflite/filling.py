@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from pocketknn.export.formats.storage import slots
 from pocketknn.export.formats.storage.slots import Content, Slots
-from pocketknn.export.formats.storage.texts import append_files, manifest_in
+from pocketknn.export.formats.storage.texts import append_files, packed
 from pocketknn.export.output.checksums import sealed
 
 from .metadata import NAME, pack
@@ -68,7 +68,7 @@ def fill(
         in_two_stages(model, content.sizes["references"])
     ports = model.signature().ordered(_ORDER)
     model.reorder(ports)
-    model.set_metadata(NAME, pack(manifest_in(texts), ports))
+    model.set_metadata(NAME, pack(packed(texts), ports))
     digest = model.write(path, streamed)
     append_files(path, sealed(texts, digest))
 

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from pocketknn.builder.choices import growth
 from pocketknn.builder.errors import InputError
-from pocketknn.export.formats.storage.texts import licence
-from pocketknn.export.output.names import LABELS, MANIFEST, TABLE
+from pocketknn.export.formats.storage.texts import licence, manifest_in
+from pocketknn.export.output.names import LABELS, MANIFEST, PACKED, TABLE
 
 from .model import Port, Signature
 
@@ -35,8 +35,12 @@ _PROBABILITIES = "probabilities"
 Table = dict[int, Any]
 
 
-def pack(manifest: Mapping[str, Any], signature: Signature) -> bytes:
+def pack(texts: Mapping[str, str], signature: Signature) -> bytes:
     """The metadata of a model as a flatbuffer; the same bytes for the same arguments.
+
+    Args:
+        texts: the texts of the file, by the names by which it stores them.
+        signature: its inputs and outputs.
 
     Raises:
         InputError: a label contains a line break.
@@ -44,13 +48,15 @@ def pack(manifest: Mapping[str, Any], signature: Signature) -> bytes:
     """
     import flatbuffers
 
+    manifest = manifest_in(texts)
     _check_labels(manifest["labels"], signature)
     builder = flatbuffers.Builder(4096)
-    builder.Finish(_write(builder, _model(manifest, signature)), _IDENTIFIER)
+    table = PACKED if PACKED in texts else TABLE
+    builder.Finish(_write(builder, _model(manifest, signature, table)), _IDENTIFIER)
     return bytes(builder.Output())
 
 
-def _model(manifest: Mapping[str, Any], signature: Signature) -> Table:
+def _model(manifest: Mapping[str, Any], signature: Signature, table: str) -> Table:
     texts = {
         1: manifest["description"],
         2: manifest["version"],
@@ -64,7 +70,7 @@ def _model(manifest: Mapping[str, Any], signature: Signature) -> Table:
     }
     files = [
         _file(MANIFEST, "All choices of the build, the backbone and the classes.", _DESCRIPTION),
-        _file(TABLE, "The picture and label of each row that `indices` names.", _DESCRIPTION),
+        _file(table, "The picture and label of each row that `indices` names.", _DESCRIPTION),
     ]
     return named | {3: [subgraph], 6: files, 7: _SINCE}
 

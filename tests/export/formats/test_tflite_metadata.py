@@ -181,8 +181,8 @@ def votes(width):
 def test_labels_that_do_not_fit_are_refused_before_a_file_is_written():
     metadata = vector_case().metadata
     with pytest.raises(ValueError, match="5 probabilities for 6 labels"):
-        pack(metadata.manifest, votes(5))
+        pack(metadata.files(), votes(5))
     labels = ["two\nlines", *metadata.labels[1:]]
     broken = replace(metadata, manifest=metadata.manifest | {"labels": labels})
     with pytest.raises(InputError, match=r"'two\\nlines' has a line break"):
-        pack(broken.manifest, votes(6))
+        pack(broken.files(), votes(6))

@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 
 from pocketknn.builder.choices.neighbors import Floats, Ints, Neighbors
 from pocketknn.builder.errors import InputError
-from pocketknn.builder.knn.projection.classes import one_thread
 from pocketknn.builder.knn.projection.pca import Projection
 from pocketknn.builder.knn.validation.folds import MOST_QUERIES, PARTS, Fold, folds, groups
 from pocketknn.builder.knn.validation.occasions import parts_of, together
+from pocketknn.builder.system.blas import one_thread
 
 from . import exact
 from .compared import Compared

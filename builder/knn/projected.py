@@ -12,10 +12,11 @@ from pocketknn.builder.choices.heads import HEADS
 from pocketknn.builder.choices.metrics import METRICS
 from pocketknn.builder.choices.neighbors import Ints
 from pocketknn.builder.errors import InputError
-from pocketknn.builder.knn.projection.classes import discriminant, one_thread, without_each
+from pocketknn.builder.knn.projection.classes import discriminant, without_each
 from pocketknn.builder.knn.projection.pca import Projection, pca
 from pocketknn.builder.references.references import References
 from pocketknn.builder.spec import AUTO, Spec, resolve_k
+from pocketknn.builder.system.blas import one_thread
 
 from .metric_space import Space, no_projection
 from .temperature import HeldOut, most_likely, usual

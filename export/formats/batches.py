@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,6 +27,7 @@ class Blocks:
         run: maps up to `size` inputs to their outputs.
         size: inputs per block.
         nothing: the memory used when a call passes none, see `nothing_taught`.
+        workers: how many blocks run at once.
         seconds: returns how long another process took to open the file; None if this process opened
             it.
     """
@@ -33,19 +35,30 @@ class Blocks:
     run: Run
     size: int
     nothing: NDArray[np.float32] | None
+    workers: int = 1
     seconds: Callable[[], float] | None = None
 
     def __call__(self, batch: NDArray[Any], memory: NDArray[np.float32] | None = None) -> Outputs:
         """The named outputs, as for `Run`."""
         given = self.nothing if memory is None else memory
         starts = range(0, len(batch), self.size)
-        parts = [self.run(batch[start : start + self.size], given) for start in starts]
+
+        def part(start: int) -> Outputs:
+            return self.run(batch[start : start + self.size], given)
+
+        if self.workers > 1 and len(starts) > 1:
+            with ThreadPoolExecutor(self.workers) as workers:
+                parts = list(workers.map(part, starts))
+        else:
+            parts = list(map(part, starts))
         return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 
-def in_blocks(run: Run, size: int = 1, nothing: NDArray[np.float32] | None = None) -> Blocks:
+def in_blocks(
+    run: Run, size: int = 1, nothing: NDArray[np.float32] | None = None, workers: int = 1
+) -> Blocks:
     """Run a batch in blocks; the arguments are the attributes of `Blocks`."""
-    return Blocks(run=run, size=size, nothing=nothing)
+    return Blocks(run=run, size=size, nothing=nothing, workers=workers)
 
 
 def nothing_taught(manifest: Mapping[str, Any]) -> NDArray[np.float32] | None:

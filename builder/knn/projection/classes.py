@@ -9,22 +9,17 @@ without a bias, so under cosine the length of an embedding does not matter.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from functools import cache
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pocketknn.builder.choices.neighbors import Floats, Ints
 from pocketknn.builder.errors import InputError
+from pocketknn.builder.system.blas import one_thread
 
 from .class_sums import NOTHING, Photos, Sums
 from .pca import Projection
-
-if TYPE_CHECKING:
-    from threadpoolctl import ThreadpoolController
 
 # Shrinkage: how much of the within-class covariance is replaced by its mean variance in all
 # directions. 0.5 to 0.8 are equally accurate; less amplifies half-precision rounding errors of the
@@ -128,21 +123,6 @@ def without_each(
             yield None
         else:
             yield found
-
-
-def one_thread() -> AbstractContextManager[object]:
-    """Limit linear algebra to one thread, as rounding depends on the number of threads."""
-    found: AbstractContextManager[object] = _libraries().limit(limits=1, user_api="blas")
-    return found
-
-
-@cache
-def _libraries() -> ThreadpoolController:
-    """The BLAS of numpy and of scipy; looking for them takes some milliseconds."""
-    import scipy.linalg  # noqa: F401  # load its own BLAS first, so that the limit applies to it
-    from threadpoolctl import ThreadpoolController
-
-    return ThreadpoolController()
 
 
 def _discriminant(photos: Photos, strength: float, most: int, strangers: bool) -> Projection:

@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from pocketknn.builder.choices.metrics.cosine import unit
 from pocketknn.builder.choices.neighbors import Floats, Ints, Neighbors
 from pocketknn.builder.knn import exact
-from pocketknn.builder.knn.projection.classes import one_thread
 from pocketknn.builder.knn.projection.pca import Projection
+from pocketknn.builder.system.blas import one_thread
 
 PARTS = 5
 MOST_QUERIES = 5000  # with more references, one part of this size is held out, once

@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 
 from pocketknn.builder.choices import growth
 from pocketknn.builder.errors import OF_THE_MACHINE, InputError, first_line
+from pocketknn.builder.system.blas import one_thread
+from pocketknn.builder.system.container import cores
 from pocketknn.export.formats.batches import in_blocks
 from pocketknn.export.formats.requirements import is_there
 from pocketknn.export.formats.storage import protobuf_fields
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
 # Path to the texts: fields of Model, ModelDescription and Metadata in Core ML's Model.proto.
 _USER_DEFINED = (2, 100, 100)
 _PROGRAM = 502  # of Model
+_LARGE = 3 * 160 * 160  # numbers of a picture: at 224, two threads take two thirds of the time
 # Maps an input, and the memory of a file that grows, to the outputs by name, with a vote as {label:
 # share}.
 _Predict = Callable[[NDArray[Any], Mapping[str, NDArray[Any]]], Mapping[str, Any]]
@@ -86,7 +89,12 @@ def load(path: Path, threads: int | None = None) -> Run:
             found["probabilities"] = np.array([[votes[label] for label in labels]], np.float32)
         return found
 
-    return in_blocks(run)  # the memory is optional
+    # The products of a picture are so small that threads for them take twice the processor time
+    # for nothing. Instead, several pictures are evaluated at once. Of small ones, Python's own
+    # steps take most of the time, and those do not run at once.
+    large = np.prod(manifest["input"]["shape"]) >= _LARGE
+    workers = threads or cores() if large and not on_mac else 1
+    return in_blocks(run, workers=workers)  # the memory is optional
 
 
 def _core_ml(path: Path, asked: str) -> _Predict:
@@ -104,8 +112,6 @@ def _core_ml(path: Path, asked: str) -> _Predict:
 
 
 def _evaluator(path: Path, asked: str) -> _Predict:
-    from threadpoolctl import ThreadpoolController
-
     from . import evaluator
 
     try:
@@ -116,11 +122,9 @@ def _evaluator(path: Path, asked: str) -> _Predict:
         raise InputError(
             f"{path.name} cannot be evaluated: {first_line(error)}", "file-damaged"
         ) from error
-    algebra = ThreadpoolController()
 
     def predict(batch: NDArray[Any], others: Mapping[str, NDArray[Any]]) -> Mapping[str, Any]:
-        # The products are so small that more threads take twice the processor time for nothing.
-        with algebra.limit(limits=1, user_api="blas"):
+        with one_thread(with_scipy=False):
             return program({asked: batch, **others})
 
     return predict

@@ -9,6 +9,7 @@ import numpy as np
 from pocketknn.builder.choices.metrics.cosine import unit
 from pocketknn.builder.choices.neighbors import Floats, Ints
 from pocketknn.builder.knn.fit import Fit
+from pocketknn.builder.system.blas import one_thread
 
 _MOST = 500  # references that t-SNE places in a second or two
 _FEWEST = 30  # too few below this for t-SNE
@@ -91,6 +92,7 @@ def _placed(vectors: Floats, seed: int) -> tuple[Floats, str]:
         max_iter=_STEPS,
         random_state=seed,
     )
-    with threadpool_limits(1):  # its threads only wait for each other on a busy machine
+    # Its threads only wait for each other on a busy machine.
+    with one_thread(), threadpool_limits(1, user_api="openmp"):
         found = model.fit_transform(components)
     return np.asarray(found, np.float64), TSNE

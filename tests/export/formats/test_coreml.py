@@ -1,5 +1,7 @@
 """What Xcode, Vision and Core ML read from a package, for every minimum iOS version."""
 
+import sys
+
 import coremltools as ct
 import numpy as np
 import pytest
@@ -8,6 +10,8 @@ from support import PRECISION, Case, photo_case, vector_case
 from pocketknn.builder import InputError, References, Spec
 from pocketknn.export import check
 from pocketknn.export.formats import coreml
+from pocketknn.export.formats.batches import in_blocks
+from pocketknn.export.formats.coreml import reading
 from pocketknn.export.formats.options import IOS, Options
 from pocketknn.export.manifest.describe import describe
 from pocketknn.export.manifest.figures import measure
@@ -48,6 +52,25 @@ def test_every_target_agrees(ios, precision, photos, small_net, tmp_path):
         path = written(case, folder, precision, ios=ios)
         assert ct.utils.load_spec(str(path)).specificationVersion == SPECIFICATION[ios]
         assert agrees(case, path, precision)
+
+
+def test_pictures_that_are_evaluated_at_once_are_answered_in_order(photos, monkeypatch, tmp_path):
+    """Large ones are, on as many cores as there are; here, small ones and three threads."""
+    case = photo_case(photos)
+    path = case.write("coreml", tmp_path / "model.mlpackage", "float16")
+    wanted = coreml.load(path)(case.queries.inputs)
+    monkeypatch.setattr(reading, "_LARGE", 1)
+    at_once = []
+
+    def counted(*given, **how):
+        at_once.append(how["workers"])
+        return in_blocks(*given, **how)
+
+    monkeypatch.setattr(reading, "in_blocks", counted)
+    for name, values in coreml.load(path, 3)(case.queries.inputs).items():
+        np.testing.assert_array_equal(values, wanted[name])
+    coreml.load(path, 1)
+    assert at_once == [1 if sys.platform == "darwin" else 3, 1]
 
 
 @pytest.mark.parametrize("ios", IOS)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from pocketknn.builder.knn.fit import Fit
 from pocketknn.builder.knn.validation.promise import TOO_FEW
 from pocketknn.builder.photos.photo import Photo
-from pocketknn.export.report.blocks import Picture
+from pocketknn.export.report.blocks import Picture, Section
 from pocketknn.export.report.html import thumbnails
 from pocketknn.export.report.statistics.answers import Answers, HeldOut, of_references
 from pocketknn.export.report.statistics.curves import (
@@ -53,6 +53,11 @@ class Study:
     outcome: Outcome | None = None
     strangers: NDArray[np.floating] | None = None
     out: str = "OUT"
+
+    @cached_property
+    def sections(self) -> dict[Callable[[Study], Section | None], Section | None]:
+        """Sections of the report that are drawn already, by their functions."""
+        return {}
 
     def work_out(self) -> None:
         """Work out what needs no files; it takes seconds."""

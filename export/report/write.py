@@ -46,11 +46,20 @@ _SECTIONS = (
     *(embedding_map.nearby, files.files, files.choices),
 )
 
+# Those of them that need no files and no held-out photos, and are drawn.
+_EARLY = (curves.examples, curves.neighbours, scores.scores, scores.unknown)
 
 _NO_PICTURES = (
     "No pictures are shown, as this was built from references, which hold none; a build from the"
     " photos shows them."
 )
+
+
+def begin(study: Study) -> None:
+    """Work out and draw what needs no files, while these are checked; it takes seconds."""
+    study.work_out()
+    for section in _EARLY:
+        study.sections[section] = section(study)
 
 
 def write_report(folder: Path, study: Study, heading: page.Heading | None = None) -> Path:
@@ -60,7 +69,9 @@ def write_report(folder: Path, study: Study, heading: page.Heading | None = None
     references whose photos are not available, and the heading if none is given.
     """
     path = folder / REPORT
-    sections = [found for section in _SECTIONS if (found := section(study))]
+    ready = study.sections
+    made_of = (ready[one] if one in ready else one(study) for one in _SECTIONS)
+    sections = [found for found in made_of if found]
     kept = study.thumbnails | thumbnails.of_earlier(path)
     made = thumbnails.make(_wanted(study, sections), study.photo_of, study.crop, kept)
     if not made and any(key for section in sections for key in section.keys):

@@ -199,10 +199,10 @@ def _exact(out: Path, file: Artefact) -> Nearest | None:
 
 def _begun(out: Path) -> Study:
     """The study of a build, with what the photos do not change: that takes seconds."""
-    from pocketknn.export.report.write import study_again
+    from pocketknn.export.report.write import begin, study_again
 
     study = study_again(out)
-    study.work_out()
+    begin(study)
     return study
 
 

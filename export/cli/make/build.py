@@ -246,6 +246,7 @@ def place_name(photos: Path | str) -> str:
 def _begun(fit: Fit, manifest: dict[str, Any], material: Material, *, out: Path) -> Study:
     """The study of a build for its report, with what takes long and needs no files."""
     from pocketknn.export.report.study import Study
+    from pocketknn.export.report.write import begin
 
     study = Study(
         fit=fit,
@@ -255,7 +256,7 @@ def _begun(fit: Fit, manifest: dict[str, Any], material: Material, *, out: Path)
         out=out.name or ".",
     )
     with suppress(Exception):  # `_report` fails on it again, and warns
-        study.work_out()
+        begin(study)
     return study
 
 

@@ -28,13 +28,13 @@ def one_thread(*, with_scipy: bool = True) -> Iterator[None]:
     """
     global _inside
     with _turn:
-        _inside += 1
         libraries = _libraries(with_scipy)
         if libraries not in _limited:
             _take_control()
             limit = libraries.limit(limits=1, user_api="blas")
             _limits.callback(limit.restore_original_limits)
             _limited.append(libraries)
+        _inside += 1
     try:
         yield
     finally:

@@ -15,7 +15,13 @@ from numpy.typing import NDArray
 
 from pocketknn.builder.errors import InputError
 from pocketknn.export.formats.storage import slots
-from pocketknn.export.formats.storage.texts import as_properties, licence, manifest_in
+from pocketknn.export.formats.storage.texts import (
+    PREFIX,
+    as_properties,
+    licence,
+    manifest_in,
+    of_properties,
+)
 from pocketknn.export.output.checksums import sealed
 
 from .files import LABEL, LABEL_PROBABILITIES
@@ -84,9 +90,10 @@ def fill(
         package.set_classes(content.labels)
     described = package.model.description
     _introduce(described, manifest_in(texts))
-    own = as_properties(sealed(texts, package.write(path)))
-    for name, text in own.items():
-        described.metadata.userDefined[name] = text
+    defined = described.metadata.userDefined
+    for name in of_properties(defined):  # the source's: its table may be under another name
+        del defined[PREFIX + name]
+    defined.update(as_properties(sealed(texts, package.write(path))))
     package.save(path)
 
 

@@ -22,7 +22,7 @@ from pocketknn.export.output.names import LABELS, MANIFEST, PACKED, SEAL, SLOTS,
 DATE = (1980, 1, 1, 0, 0, 0)  # a zip's first day
 _OURS = (MANIFEST, TABLE, PACKED, LABELS, SLOTS, SEAL)
 _LARGEST_PACKED = 1 << 24  # maximum bytes of a text that is compressed in a zip
-_PREFIX = "pocketknn."  # for names that are stored beside other tools' properties
+PREFIX = "pocketknn."  # for names that are stored beside other tools' properties
 _LONG = 1 << 20  # characters of a table that is packed
 _MOST_TIMES = 100  # how often a packed table may be as long; this refuses bombs
 
@@ -62,15 +62,15 @@ def manifest_in(texts: Mapping[str, str]) -> dict[str, Any]:
 
 def as_properties(texts: Mapping[str, str]) -> dict[str, str]:
     """Texts as properties, with our prefix."""
-    return {_PREFIX + name: text for name, text in packed(texts).items()}
+    return {PREFIX + name: text for name, text in packed(texts).items()}
 
 
 def of_properties(properties: Mapping[str, str]) -> dict[str, str]:
     """The texts among all properties of a file."""
     return {
-        name.removeprefix(_PREFIX): text
+        name.removeprefix(PREFIX): text
         for name, text in properties.items()
-        if name.startswith(_PREFIX)
+        if name.startswith(PREFIX)
     }
 
 
@@ -91,9 +91,11 @@ def packed(texts: Mapping[str, str]) -> dict[str, str]:
 def _with_table(texts: Mapping[str, str], source: str) -> dict[str, str]:
     """The texts with an unpacked table."""
     found = dict(texts)
-    if TABLE in found or (stored := found.pop(PACKED, None)) is None:
+    if (stored := found.pop(PACKED, None)) is None:
         return found
     try:
+        if TABLE in found:
+            raise ValueError("there is another")
         small = base64.b64decode(stored, validate=True)
         unpack = zlib.decompressobj(wbits=16 + zlib.MAX_WBITS)  # gzip
         content = unpack.decompress(small, _MOST_TIMES * len(small) + 1)

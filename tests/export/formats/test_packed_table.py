@@ -7,12 +7,15 @@ import io
 import zipfile
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from support import photo_case, vector_case
 
 from pocketknn.builder import InputError
+from pocketknn.export.editing.edit import rewrite, with_references
 from pocketknn.export.formats.storage import texts
 from pocketknn.export.formats.table import FORMATS
+from pocketknn.export.manifest.read_back import open_artefact
 from pocketknn.export.output.names import PACKED, TABLE
 
 
@@ -32,6 +35,21 @@ def test_a_long_table_is_read_back_as_it_was(format, long, tmp_path):
     stored = b"".join(one.read_bytes() for one in files if one.is_file())
     assert PACKED.encode() in stored
     assert case.metadata.table.encode() not in stored
+
+
+@pytest.mark.parametrize("format", FORMATS)
+def test_a_table_may_become_long_or_short_by_an_edit(format, tmp_path, monkeypatch):
+    """A file is filled again from itself, or from a head that comes with the package."""
+    many = vector_case(n=60, head="neighbors", k=3)
+    path = many.write(format, tmp_path / f"model{FORMATS[format].SUFFIX}")
+    out = path.with_stem("edited")
+    for most, rows in ((200, 50), (10**6, 40), (200, 30), (200, 20)):
+        monkeypatch.setattr(texts, "_LONG", most)
+        opened = open_artefact(path)
+        fewer = opened.fit.references.select(np.arange(rows))
+        assert rewrite(opened, with_references(opened, fewer), out, None).agrees
+        assert FORMATS[format].check(out)[TABLE] == fewer.table()
+        path, out = out, path
 
 
 def test_other_tools_unpack_it(long, tmp_path):

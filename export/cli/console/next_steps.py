@@ -38,8 +38,8 @@ def next_steps(result: Export, steps: Sequence[Step] = (), again: Again | None =
     if result.manifest["input"]["name"] != "image":
         if names := sorted(path.name for path in (result.out / SNIPPETS).glob("*")):
             lines.append(
-                f"For an app: {', '.join(names)} in {result.out / SNIPPETS} take vectors; the app"
-                " must compute them with the network that computed the build's vectors"
+                f"For an app: {', '.join(names)} in {result.out / SNIPPETS}; the app must compute"
+                " its vectors with the network that computed the build's"
             )
         return [*lines, "Try it:", f"  {command_line('pocketknn', 'predict', out, 'VECTORS.npy')}"]
     lines += ["Try it:", f"  {command_line('pocketknn', 'predict', out, 'PICTURE.jpg')}"]

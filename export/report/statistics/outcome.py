@@ -134,7 +134,8 @@ class Outcome:
     @property
     def stranger(self) -> bool:
         """Whether clearly more photos were called unknown than the build expected."""
-        return self.unknown is not None and self.unknown.interval[0] > self.expected_unknown
+        many = self.unknown is not None and self.unknown.interval[0] > self.expected_unknown
+        return bool(many)  # no type of numpy
 
     @property
     def answered(self) -> Share | None:
@@ -161,7 +162,7 @@ def _agree(promise: Promise, found: Share) -> bool:
     arms = (promise.accuracy - low, top - found.value)
     if difference > 0:
         arms = (high - promise.accuracy, found.value - bottom)
-    return abs(difference) <= float(np.hypot(*arms))
+    return bool(abs(difference) <= np.hypot(*arms))
 
 
 def promise_of(manifest: dict[str, Any]) -> Promise | None:

@@ -121,4 +121,4 @@ def test_a_build_of_vectors_advises_what_works(pocketknn, out, tmp_path):
     said = pocketknn("build", out.parent / "saved.json", "-o", tmp_path / "o", "--formats", "onnx")
     assert "pocketknn predict" in said.out
     assert "pocketknn eval" not in said.out
-    assert f"classify.mjs in {tmp_path / 'o' / 'snippets'} take vectors" in said.out
+    assert f"classify.mjs in {tmp_path / 'o' / 'snippets'}; the app must" in said.out

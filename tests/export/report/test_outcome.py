@@ -14,6 +14,7 @@ from pocketknn.builder import References, Spec
 from pocketknn.builder.knn.resolve import fit
 from pocketknn.builder.knn.validation.image_search import Copies, measure, same_class
 from pocketknn.builder.knn.validation.promise import interval
+from pocketknn.export.cli.judge.outcome import outcome_json
 from pocketknn.export.report import outcome_words as words
 from pocketknn.export.report.statistics.answers import NO_CLASS
 from pocketknn.export.report.statistics.outcome import Promise, outcome
@@ -303,6 +304,7 @@ def test_the_promise_is_for_the_classes_that_were_asked_for():
     assert found.alike.interval[0] <= low
     assert found.alike.interval[1] >= high
     assert found.kept, "half of the bees were right in the build as well"
+    assert json.loads(json.dumps(outcome_json(found)))["kept"] is True
     assert [row[0] for row in words.rows(found)][1] == "for these classes"
     same = outcome(build, LABELS, np.arange(110) // 100, np.arange(110) // 100, np.zeros(110, bool))
     assert same.alike.accuracy == pytest.approx(same.promise.accuracy)

@@ -105,11 +105,7 @@ class Sums:
         """
         kept = [number for number in range(len(self.within)) if number != without]
         means = self.means[np.isin(self.part, kept)]
-        if len(means) < 2:
-            raise InputError(
-                f"the projection 'classes' needs at least two classes, not {len(means)}",
-                "too-few-classes",
-            )
+        check_classes(len(means))
         within = [self.within[number] for number in kept]
         if self.is_product:
             root = _root(sum(within[1:], within[0]) * (len(self.means) / len(means)))
@@ -122,6 +118,18 @@ class Sums:
     def is_product(self) -> bool:
         """Whether `within` holds products."""
         return bool(self.counts.sum() > self.means.shape[1])
+
+
+def check_classes(count: int) -> None:
+    """Check that there are classes to tell apart.
+
+    Raises:
+        InputError: fewer than two.
+    """
+    if count < 2:
+        raise InputError(
+            f"the projection 'classes' needs at least two classes, not {count}", "too-few-classes"
+        )
 
 
 def _membership(ids: Ints, classes: int) -> csr_array:

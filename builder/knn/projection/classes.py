@@ -18,7 +18,7 @@ from pocketknn.builder.choices.neighbors import Floats, Ints
 from pocketknn.builder.errors import InputError
 from pocketknn.builder.system.blas import one_thread
 
-from .class_sums import NOTHING, Photos, Sums
+from .class_sums import NOTHING, Photos, Sums, check_classes
 from .pca import Projection
 
 # Shrinkage: how much of the within-class covariance is replaced by its mean variance in all
@@ -81,6 +81,7 @@ def discriminant(
     """
     used = np.arange(len(vectors)) if rows is None else rows
     n, d = len(used), vectors.shape[1]
+    check_classes(len(np.unique(label_ids[used])))  # before sums that take long
     with one_thread():
         photos = Sums.of(vectors, label_ids, used).photos()
         most = max(n * d // (n + d), 2) if most is None else most

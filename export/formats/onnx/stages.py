@@ -11,6 +11,8 @@ from numpy.typing import ArrayLike
 from pocketknn.export.formats.storage.groups import LOWEST, groups
 
 if TYPE_CHECKING:
+    from typing import Any
+
     import onnx
 
 _SCORES = re.compile(r"pocketknn(_\d+)?/(references|scan)\w*/MatMul:0")  # of all references
@@ -48,19 +50,22 @@ def _stages(
         graph.initializer.append(numpy_helper.from_array(np.array(values, kind), full))
         return full
 
-    def add(operator: str, inputs: list[str], name: str, count: int = 1, **how: int) -> list[str]:
+    def add(
+        operator: str,
+        inputs: list[str],
+        name: str,
+        count: int = 1,
+        **how: Any,  # noqa: ANN401
+    ) -> list[str]:
         outputs = [f"{node.name}_{name}:{place}" for place in range(count)]
-        step = helper.make_node(operator, inputs, outputs, f"{node.name}_{name}")
-        step.attribute.extend(helper.make_attribute(key, value) for key, value in how.items())
-        made.append(step)
+        made.append(helper.make_node(operator, inputs, outputs, f"{node.name}_{name}", **how))
         return outputs
 
     if cut.empty:
         ends = held("ends", [0, 0, 0, cut.empty])
         (scores,) = add("Pad", [scores, ends, held("lowest", LOWEST, np.float32)], "whole")
     (rows,) = add("Reshape", [scores, held("grouped", [-1, cut.many, cut.size])], "rows")
-    (largest,) = add("ReduceMax", [rows], "largest", keepdims=0)
-    made[-1].attribute.append(helper.make_attribute("axes", [2]))
+    (largest,) = add("ReduceMax", [rows], "largest", axes=[2], keepdims=0)
     _, chosen = add("TopK", [largest, wanted], "groups", 2)
     ordered, _ = add("TopK", [chosen, wanted], "ordered", 2, largest=0)
     (where,) = add("Unsqueeze", [ordered, held("axis", [2])], "where")

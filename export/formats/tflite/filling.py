@@ -19,6 +19,7 @@ from pocketknn.export.formats.storage import slots
 from pocketknn.export.formats.storage.slots import Content, Slots
 from pocketknn.export.formats.storage.texts import append_files, packed
 from pocketknn.export.output.checksums import sealed
+from pocketknn.export.output.names import SEAL
 
 from .metadata import NAME, pack
 from .model import FLOAT16, FLOAT32, INT8, Model
@@ -68,9 +69,10 @@ def fill(
         in_two_stages(model, content.sizes["references"])
     ports = model.signature().ordered(_ORDER)
     model.reorder(ports)
-    model.set_metadata(NAME, pack(packed(texts), ports))
+    stored = packed(texts)
+    model.set_metadata(NAME, pack(stored, ports))
     digest = model.write(path, streamed)
-    append_files(path, sealed(texts, digest))
+    append_files(path, stored | {SEAL: sealed(texts, digest)[SEAL]})
 
 
 def narrow(path: Path, places: Slots, kinds: Mapping[str, str]) -> Slots:

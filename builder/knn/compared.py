@@ -76,8 +76,7 @@ class Compared:
         single = self.references.vectors
         if self.projection is not None or (self._metric.ANGULAR and not self._are_units):
             single = np.empty((len(self.references), self.width), np.float32)
-            for block in self._blocks:  # all at once in float64 would take twice the memory
-                rows = self.project(self.references.vectors[block])
+            for block, rows in self._rows_in_blocks():
                 single[block] = kept_unit(rows) if self._metric.ANGULAR else rows
         return single
 
@@ -88,12 +87,17 @@ class Compared:
 
     def unit_blocks(self) -> Iterator[tuple[slice, Floats]]:
         """The rows as unit vectors, a block at a time; zero rows stay zero."""
-        for block in self._blocks:
-            yield block, kept_unit(self.project(self.references.vectors[block]))
+        for block, rows in self._rows_in_blocks():
+            yield block, kept_unit(rows)
 
     def units_of(self, rows: Ints) -> Floats:
         """Some references under the projection, at unit length: (m, r)."""
         return exact.unit(self.project(self.references.vectors[rows]))
+
+    def _rows_in_blocks(self) -> Iterator[tuple[slice, Floats]]:
+        """The rows in float64, which all at once would take twice the memory of the references."""
+        for block in self._blocks:
+            yield block, np.asarray(self.rows[block], np.float64)
 
     @property
     def _blocks(self) -> list[slice]:

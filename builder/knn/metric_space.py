@@ -9,7 +9,6 @@ from functools import cached_property
 from typing import NamedTuple, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
 from pocketknn.builder.choices.neighbors import Floats, Ints, Neighbors
 from pocketknn.builder.errors import InputError
@@ -30,22 +29,18 @@ _MIN_QUERIES, _MOST_QUERIES = 200, 5000
 
 
 class Refit(Protocol):
-    """Learns a projection, or None for none, from some of the references."""
+    """Learns a projection, or None for none, from some of the references of a space."""
 
-    def __call__(
-        self, vectors: NDArray[np.float32], label_ids: Ints, rows: Ints
-    ) -> Projection | None:
-        """Learn from some rows (m,) of vectors (n, d) with class numbers (n,) or none.
+    def __call__(self, rows: Ints) -> Projection | None:
+        """Learn from some rows (m,) of the references.
 
         Raises:
             InputError: nothing can be learned from these rows.
         """
         ...
 
-    def without(
-        self, vectors: NDArray[np.float32], label_ids: Ints, parts: Sequence[Ints]
-    ) -> Iterator[Projection | None]:
-        """For each part of the classes, what is learned without it; None if nothing can be."""
+    def without_each(self) -> Iterator[tuple[Ints, Projection | None]]:
+        """Parts of the classes (c,), and what is learned without each; None if nothing can be."""
         ...
 
 
@@ -142,8 +137,7 @@ class Space(Compared):
                     draw = np.random.default_rng(self.seed)
                     test = np.sort(draw.choice(test, most, replace=False))
                 with suppress(InputError):  # the training part is too small or too uniform
-                    learned = self.refit(refs.vectors, refs.label_ids, train)
-                    found.append(Fold(test, train, learned))
+                    found.append(Fold(test, train, self.refit(train)))
         return tuple(found)
 
     @cached_property
@@ -154,14 +148,21 @@ class Space(Compared):
         """
         if self.folds:
             return self._out_of_fold(self.folds)
-        n, r = self.rows.shape
-        by_product = self._metric.BY_PRODUCT
-        bound = (_MOST_PRODUCTS if by_product else _MOST_DIFFERENCES) / (n * r)
-        most = int(np.clip(bound, _MIN_QUERIES, _MOST_QUERIES))
-        queries = np.arange(n)
-        if n > most:
-            queries = np.sort(np.random.default_rng(self.seed).choice(n, most, replace=False))
-        return Others(queries, self._alone(MOST_OTHERS, queries))
+        return Others(self.sample, self._alone(MOST_OTHERS, self.sample))
+
+    @property
+    def sample(self) -> Ints:
+        """The rows (q,) that can be compared with all others in seconds: all, or drawn from many.
+
+        In ascending order.
+        """
+        n = len(self.references)
+        most_work = _MOST_PRODUCTS if self._metric.BY_PRODUCT else _MOST_DIFFERENCES
+        most = int(np.clip(most_work / (n * self.width), _MIN_QUERIES, _MOST_QUERIES))
+        if n <= most:
+            return np.arange(n)
+        draw = np.random.default_rng(self.seed).choice(n, most, replace=False)
+        return np.sort(draw)
 
     def _alone(self, k: int, queries: Ints) -> Neighbors:
         """The k nearest of each query except itself and, with a `refit`, views of its picture."""
@@ -229,13 +230,11 @@ class Space(Compared):
 
 
 class _NoProjection:
-    def __call__(self, vectors: NDArray[np.float32], label_ids: Ints, rows: Ints) -> None:
+    def __call__(self, rows: Ints) -> None:
         return None
 
-    def without(
-        self, vectors: NDArray[np.float32], label_ids: Ints, parts: Sequence[Ints]
-    ) -> Iterator[None]:
-        yield from (None for _ in parts)
+    def without_each(self) -> Iterator[tuple[Ints, None]]:
+        yield from ()
 
 
 no_projection = _NoProjection()  # a `refit` that never projects

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,8 +13,10 @@ from pocketknn.builder.choices.heads import HEADS
 from pocketknn.builder.choices.metrics import METRICS
 from pocketknn.builder.choices.neighbors import Ints
 from pocketknn.builder.errors import InputError
-from pocketknn.builder.knn.projection.classes import discriminant, without_each
+from pocketknn.builder.knn.projection.class_sums import Sums
+from pocketknn.builder.knn.projection.classes import discriminant, from_sums
 from pocketknn.builder.knn.projection.pca import Projection, pca
+from pocketknn.builder.knn.validation.folds import parts_of_classes
 from pocketknn.builder.references.references import References
 from pocketknn.builder.spec import AUTO, Spec, resolve_k
 from pocketknn.builder.system.blas import one_thread
@@ -25,6 +28,9 @@ from .temperature import HeldOut, most_likely, usual
 _WIDTHS = (32, 64, 96, 128, 192, 256, 384, 512, 768, 1024)
 _MANY = 500
 _ENOUGH = 0.7  # minimum share of a class in the training part for the comparison to count
+# From so many references, sums over them are kept for a second use. With fewer, summing again is
+# faster than keeping a matrix for each part of the classes.
+_KEPT_FROM = 20_000
 _JUDGE = "soft"  # the vote by which projections are compared
 
 
@@ -38,12 +44,13 @@ def space_of(spec: Spec, references: References) -> Space:
     Raises:
         InputError: the projection cannot be learned from them.
     """
+    learner = _Learner(spec=spec, references=references)
     with one_thread():
-        projection = _projection(spec, references.vectors, references.label_ids)
+        projection = learner.whole()
     if projection is not None and projection.by == "classes":
         projection = projection.padded(_width(len(projection.bias), references.dim))
     folded = projection is not None or spec.soft or any(references.occasions)
-    refit = no_projection if projection is None else _Refit(spec)
+    refit = no_projection if projection is None else learner
     return Space(
         references=references,
         metric=spec.metric,
@@ -96,50 +103,70 @@ def projected(spec: Spec, references: References) -> tuple[Spec, Space]:
     return chosen, space
 
 
-def _projection(
-    spec: Spec, vectors: NDArray[np.float32], label_ids: Ints, rows: Ints | None = None
-) -> Projection | None:
-    n, d = len(vectors) if rows is None else len(rows), vectors.shape[1]
-    if spec.projection == "classes":
-        if not len(label_ids):
-            raise InputError(
-                "the projection 'classes' is learned from labels, but there are none", "no-labels"
-            )
-        strangers = spec.reject is not None
-        return discriminant(vectors, label_ids, rows, most=_most(n, d), strangers=strangers)
-    if spec.projection == "pca":
-        size = spec.pca if isinstance(spec.pca, int | float) else 1
-        return pca(vectors if rows is None else vectors[rows], size, spec.whiten or 0.0)
-    return None
-
-
-@dataclass(frozen=True)
-class _Refit:
-    """Learns the projection of a spec again, from fewer references."""
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Learner:
+    """Learns the projection of a spec, if it has one, from references or from some of them."""
 
     spec: Spec
+    references: References
 
-    def __call__(
-        self, vectors: NDArray[np.float32], label_ids: Ints, rows: Ints
-    ) -> Projection | None:
-        spec = self.spec
-        if isinstance(spec.pca, int):  # fewer references may have fewer components
-            spec = replace(spec, pca=min(spec.pca, len(rows) - 1, vectors.shape[1]))
-        return _projection(spec, vectors, label_ids, rows)
-
-    def without(
-        self, vectors: NDArray[np.float32], label_ids: Ints, parts: Sequence[Ints]
-    ) -> Iterator[Projection | None]:
+    def whole(self) -> Projection | None:
+        """The projection learned from all references."""
         if self.spec.projection == "classes":
-            yield from without_each(
-                vectors, label_ids, parts, most=_most, strangers=self.spec.reject is not None
-            )
-            return
-        for classes in parts:
+            if not self.references.labels:
+                raise InputError(
+                    "the projection 'classes' is learned from labels, but there are none",
+                    "no-labels",
+                )
+            refs = self.references
+            return self._from_sums(None) if len(refs) >= _KEPT_FROM else self(np.arange(len(refs)))
+        return self._pca(self.spec.pca, self.references.vectors)
+
+    def __call__(self, rows: Ints) -> Projection | None:
+        refs, size = self.references, self.spec.pca
+        if self.spec.projection == "classes":
+            most, strangers = _most(len(rows), refs.dim), self.spec.reject is not None
+            ids = refs.label_ids
+            return discriminant(refs.vectors, ids, rows, most=most, strangers=strangers)
+        if isinstance(size, int):  # fewer references may have fewer components
+            size = min(size, len(rows) - 1, refs.dim)
+        return self._pca(size, refs.vectors[rows])
+
+    def without_each(self) -> Iterator[tuple[Ints, Projection | None]]:
+        ids = self.references.label_ids
+        for number, classes in enumerate(self._parts):
+            learned: Projection | None
             try:
-                yield self(vectors, label_ids, np.flatnonzero(~np.isin(label_ids, classes)))
+                if self.spec.projection == "classes":
+                    learned = self._from_sums(number)
+                else:
+                    learned = self(np.flatnonzero(~np.isin(ids, classes)))
             except InputError:
-                yield None
+                learned = None
+            yield classes, learned
+
+    def _pca(
+        self, size: int | float | str | None, vectors: NDArray[np.float32]
+    ) -> Projection | None:
+        if self.spec.projection != "pca":
+            return None
+        return pca(vectors, size if isinstance(size, int | float) else 1, self.spec.whiten or 0.0)
+
+    def _from_sums(self, without: int | None) -> Projection:
+        sums = self._sums
+        left = sums.counts.sum() - (0 if without is None else sums.counts[without])
+        most, strangers = _most(int(left), self.references.dim), self.spec.reject is not None
+        return from_sums(sums, without, most=most, strangers=strangers)
+
+    @cached_property
+    def _parts(self) -> list[Ints]:
+        return parts_of_classes(self.references.label_ids, self.spec.seed)
+
+    @cached_property
+    def _sums(self) -> Sums:
+        """Over all references, in parts; learning takes nearly all of its time for them."""
+        refs = self.references
+        return Sums.of(refs.vectors, refs.label_ids, np.arange(len(refs)), self._parts)
 
 
 def _most(n: int, d: int) -> int:

@@ -15,7 +15,7 @@ from pocketknn.builder.choices.neighbors import Floats, Ints, Neighbors, Running
 
 Bools = NDArray[np.bool_]
 
-FROM = 1e11  # multiplications from which this pays; smaller searches take seconds in float64
+FROM = 1e10  # multiplications from which this pays; smaller searches take seconds in float64
 SPARE = 28  # rows beyond k that may lie within rounding of the k-th best
 _QUERIES_AT_ONCE = 1 << 12
 _ROWS_AT_ONCE = 1 << 14

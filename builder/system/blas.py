@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from functools import cache
 from threading import Lock
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
+
+from .container import cores
 
 if TYPE_CHECKING:
     from threadpoolctl import ThreadpoolController
+
+T = TypeVar("T")
+R = TypeVar("R")
 
 _turn = Lock()
 _inside = 0  # how many blocks are running, in all threads
@@ -44,6 +50,19 @@ def one_thread(*, with_scipy: bool = True) -> Iterator[None]:
                 _take_control()
                 _limits.close()
                 _limited.clear()
+
+
+def in_order(function: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
+    """The function of each item, on all cores, but with linear algebra in one thread each.
+
+    So rounding depends neither on the cores nor on which of them is faster. Items are taken as fast
+    as they come, before they are needed.
+    """
+    if isinstance(items, Sequence) and len(items) < 2:
+        yield from map(function, items)
+        return
+    with one_thread(), ThreadPoolExecutor(cores()) as workers:
+        yield from workers.map(function, items)
 
 
 def _take_control() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from functools import partial
@@ -24,6 +25,7 @@ from pocketknn.builder.references.references import References
 from pocketknn.builder.selection.condense import Condensed
 from pocketknn.builder.spec import AUTO, UNKNOWN, Spec
 from pocketknn.builder.system.cache import USUAL, Cache
+from pocketknn.builder.system.container import cores
 from pocketknn.export.apps import snippets
 from pocketknn.export.apps import thumbnails as small
 from pocketknn.export.formats.files import check_formats, without_converters, writable
@@ -140,7 +142,7 @@ def export(
             "int8: calibrated and checked on noise, as no photos are given; results on photos may"
             " be better or worse: build from PHOTOS, or call export with calibration=PICTURES"
         )
-    with staged(out, force) as folder:
+    with staged(out, force) as folder, ThreadPoolExecutor(cores()) as beside:
         name = next(iter(precision))
         order = Order(
             format=name,
@@ -153,7 +155,7 @@ def export(
         )
         judges = Judges(against, backbone)
         writer = Writer(order=order, judges=judges, folder=folder, note=note)
-        references.save(folder / names.REFERENCES)
+        saved = beside.submit(references.save, folder / names.REFERENCES)
         begin = partial(meanwhile, fitted, metadata.manifest)
         written, metadata = writer.write(metadata, precision, progress, begin)
         for name, text in metadata.files().items():
@@ -164,14 +166,16 @@ def export(
             snippets.write(folder / names.SNIPPETS, metadata.manifest, kept)
         if thumbnails is not None:
             small.write(folder / names.THUMBNAILS, metadata.rows(), *thumbnails)
+        saved.result()
+        paths = sorted(folder.iterdir())
         manifest = metadata.manifest | {
             "choices": choices_of(spec, options),
             "skipped": [asdict(one) for one in skipped],
             "condensed": condensed.as_json() if condensed else None,
             **({} if budget is None else {"budget": budget}),
             "files": {
-                path.name: {"bytes": size(path), "sha256": digest(path)}
-                for path in sorted(folder.iterdir())
+                path.name: {"bytes": size(path), "sha256": found}
+                for path, found in zip(paths, beside.map(digest, paths), strict=True)
             },
             "parity": {one.format: one.parity.as_json() for one in written},
         }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -61,8 +62,11 @@ class Study:
 
     def work_out(self) -> None:
         """Work out what needs no files; it takes seconds."""
-        for _ in (self.own, self.suspects, self.forecast, self.by_k, self.map, self.thumbnails):
-            pass
+        with ThreadPoolExecutor(1) as beside:
+            placed = beside.submit(lambda: self.map)  # which needs none of the others
+            for _ in (self.own, self.suspects, self.forecast, self.by_k, self.thumbnails):
+                pass
+            placed.result()
 
     def completed(
         self,

@@ -35,10 +35,12 @@ def unit(vectors: NDArray[np.floating], out: Floats | None = None) -> Floats:
     units = np.empty(given.shape) if out is None else out
     for block in _blocks(given):
         rows = np.asarray(given[block], np.float64)
-        # Dividing by the largest component first keeps the squares in range at any scale.
-        largest = np.maximum(rows.max(axis=1, keepdims=True), -rows.min(axis=1, keepdims=True))
-        rows = rows / np.where(largest > 0, largest, 1)
-        length = np.sqrt((rows * rows).sum(axis=1, keepdims=True))
+        if given.itemsize == 8:
+            # Dividing by the largest component first keeps the squares in range at any scale, as
+            # those of float32 are anyway.
+            largest = np.maximum(rows.max(axis=1, keepdims=True), -rows.min(axis=1, keepdims=True))
+            rows = rows / np.where(largest > 0, largest, 1)
+        length = np.sqrt(np.einsum("ij,ij->i", rows, rows))[:, None]
         np.divide(rows, np.where(length > 0, length, 1), out=units[block])
     return units
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -13,13 +12,13 @@ from numpy.typing import NDArray
 from pocketknn.builder.choices.metrics.cosine import unit
 from pocketknn.builder.choices.neighbors import Floats, Ints
 from pocketknn.builder.errors import InputError
-from pocketknn.builder.system.container import cores
+from pocketknn.builder.system.blas import in_order
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
 
 NOTHING = 1e-10  # a share of the largest: smaller variances are rounding
-_BLOCK = 4096  # rows converted to float64 at once
+_BLOCK = 2048  # rows converted to float64 at once, on each core
 
 
 class Photos(NamedTuple):
@@ -66,35 +65,55 @@ class Sums:
         used: Ints,
         parts: Sequence[Ints] | None = None,
     ) -> Sums:
-        """Sum over the rows `used` of vectors (n, d), in one part if `parts` is None."""
-        classes, ids = np.unique(label_ids[used], return_inverse=True)
-        part = np.zeros(len(classes), np.int64)
-        for number, names in enumerate(parts or ()):
-            part[np.isin(classes, names)] = number
-        sums, sizes = np.zeros((len(classes), vectors.shape[1])), np.bincount(ids)
-        count = 1 if parts is None else len(parts)
-        members = [np.flatnonzero(part[ids] == number) for number in range(count)]
-        squares = np.zeros(len(members))
+        """Sum over the rows `used` of vectors (n, d), in one part if `parts` is None.
+
+        Raises:
+            InputError: fewer than two classes.
+        """
+        _, first, ids = np.unique(label_ids[used], return_index=True, return_inverse=True)
+        names, sizes, d = label_ids[used[first]], np.bincount(ids), vectors.shape[1]
+        check_classes(len(names))
+        part = np.zeros(len(names), np.int64)
+        for number, classes in enumerate(parts or ()):
+            part[np.isin(names, classes)] = number
+        members = [np.flatnonzero(part[ids] == number) for number in range(len(parts or [0]))]
+        share = 1 / np.sqrt(len(names) * sizes)
+        stacked = len(used) <= d
+        # Differences from any photo of the class are about as small as those from its mean, which
+        # is not known before all photos are summed.
+        origins = unit(vectors[used[first]])
+
+        def summed(block: Ints) -> _Block:
+            some, own = vectors[used[block]], ids[block]
+            apart = unit(some)
+            apart -= origins[own]
+            classes, places = np.unique(own, return_inverse=True)
+            sums = _membership(places, len(classes)) @ apart
+            apart *= share[own, None]
+            square = float(np.einsum("ij,ij->", some, some, dtype=np.float64))
+            return _Block(classes, sums, square, apart if stacked else apart.T @ apart)
+
+        moved, squares, within = np.zeros((len(names), d)), np.zeros(len(members)), []
         for number, rows in enumerate(members):
-            for block in _blocks(rows):
-                some = vectors[used[block]].astype(np.float64)
-                sums += _membership(ids[block], len(classes)) @ unit(some)
-                squares[number] += float((some * some).sum())
-        means = sums / sizes[:, None]
-        share = 1 / np.sqrt(len(classes) * sizes)
-
-        def differences(block: Ints) -> Floats:
-            own = ids[block]
-            found: Floats = (unit(vectors[used[block]]) - means[own]) * share[own, None]
-            return found
-
-        summed = _stacked if len(used) <= vectors.shape[1] else _products
+            total, stack = np.zeros((d, d)), [np.empty((0, d))]
+            for one in in_order(summed, _blocks(rows)):
+                moved[one.classes] += one.sums / sizes[one.classes, None]
+                squares[number] += one.square
+                if stacked:
+                    stack.append(one.within)
+                else:
+                    total += one.within
+            if stacked:
+                within.append(np.concatenate(stack) - (moved * share[:, None])[ids[rows]])
+            else:
+                mine = moved[part == number] / np.sqrt(len(names))
+                within.append(total - mine.T @ mine)
         return cls(
-            means=means,
+            means=origins + moved,
             part=part,
             counts=np.array([len(rows) for rows in members]),
             squares=squares,
-            within=[summed(differences, rows, vectors.shape[1]) for rows in members],
+            within=within,
         )
 
     def photos(self, without: int | None = None) -> Photos:
@@ -120,6 +139,22 @@ class Sums:
         return bool(self.counts.sum() > self.means.shape[1])
 
 
+class _Block(NamedTuple):
+    """Sums over some photos: of their embeddings' differences from the first photo of their class.
+
+    Attributes:
+        classes: (c,) of these photos.
+        sums: (c, d) of the differences.
+        square: of the squared lengths of the original embeddings.
+        within: the differences, or their products, with equal weight for each class.
+    """
+
+    classes: Ints
+    sums: Floats
+    square: float
+    within: Floats
+
+
 def check_classes(count: int) -> None:
     """Check that there are classes to tell apart.
 
@@ -140,23 +175,6 @@ def _membership(ids: Ints, classes: int) -> csr_array:
     return csr_array((np.ones(len(here)), (ids, here)), (classes, len(here)))
 
 
-def _stacked(differences: Callable[[Ints], Floats], rows: Ints, d: int) -> Floats:
-    return np.concatenate([np.empty((0, d)), *map(differences, _blocks(rows))])
-
-
-def _products(differences: Callable[[Ints], Floats], rows: Ints, d: int) -> Floats:
-    def product(block: Ints) -> Floats:
-        some = differences(block)
-        found: Floats = some.T @ some
-        return found
-
-    total = np.zeros((d, d))
-    with ThreadPoolExecutor(cores()) as workers:
-        for one in workers.map(product, _blocks(rows)):  # always in the same order
-            total += one
-    return total
-
-
 def _root(covariance: Floats) -> Floats:
     """A triangular matrix R with RᵀR = covariance, up to rounding."""
     mean = float(np.trace(covariance)) / len(covariance)
@@ -165,6 +183,5 @@ def _root(covariance: Floats) -> Floats:
     return found
 
 
-def _blocks(rows: Ints) -> Iterator[Ints]:
-    for start in range(0, len(rows), _BLOCK):
-        yield rows[start : start + _BLOCK]
+def _blocks(rows: Ints) -> list[Ints]:
+    return [rows[start : start + _BLOCK] for start in range(0, len(rows), _BLOCK)]

@@ -8,7 +8,6 @@ without a bias, so under cosine the length of an embedding does not matter.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,7 +17,7 @@ from pocketknn.builder.choices.neighbors import Floats, Ints
 from pocketknn.builder.errors import InputError
 from pocketknn.builder.system.blas import one_thread
 
-from .class_sums import NOTHING, Photos, Sums, check_classes
+from .class_sums import NOTHING, Photos, Sums
 from .pca import Projection
 
 # Shrinkage: how much of the within-class covariance is replaced by its mean variance in all
@@ -81,49 +80,26 @@ def discriminant(
     """
     used = np.arange(len(vectors)) if rows is None else rows
     n, d = len(used), vectors.shape[1]
-    check_classes(len(np.unique(label_ids[used])))  # before sums that take long
-    with one_thread():
-        photos = Sums.of(vectors, label_ids, used).photos()
-        most = max(n * d // (n + d), 2) if most is None else most
-        return _discriminant(photos, strength, most, strangers)
+    most = max(n * d // (n + d), 2) if most is None else most
+    sums = Sums.of(vectors, label_ids, used)
+    return from_sums(sums, strength=strength, most=most, strangers=strangers)
 
 
-def without_each(
-    vectors: NDArray[np.floating],
-    label_ids: Ints,
-    parts: Sequence[Ints],
+def from_sums(
+    sums: Sums,
+    without: int | None = None,
     *,
-    most: Callable[[int, int], int],
+    strength: float = STRENGTH,
+    most: int,
     strangers: bool = False,
-) -> Iterator[Projection | None]:
-    """For each part of the classes, the `discriminant` of all photos but those of that part.
+) -> Projection:
+    """The `discriminant` of the photos that were summed, or of all but those of one part.
 
-    What is summed over photos is summed once for all parts, as that takes nearly all the time if
-    there are many photos.
-
-    Args:
-        vectors: (n, d) embeddings from the backbone.
-        label_ids: (n,) class numbers.
-        parts: the class numbers of each part, all of them once.
-        most: maximum columns, from the number of photos and d.
-        strangers: as for `discriminant`.
-
-    Yields:
-        A projection; None if fewer than two classes are left, or all embeddings that are left are
-        equal.
+    Raises:
+        InputError: fewer than two classes are left, or all embeddings that are left are equal.
     """
     with one_thread():
-        sums = Sums.of(vectors, label_ids, np.arange(len(vectors)), parts)
-    for part in range(len(parts)):
-        try:
-            with one_thread():
-                photos = sums.photos(part)
-                columns = most(photos.total, vectors.shape[1])
-                found = _discriminant(photos, STRENGTH, columns, strangers)
-        except InputError:
-            yield None
-        else:
-            yield found
+        return _discriminant(sums.photos(without), strength, most, strangers)
 
 
 def _discriminant(photos: Photos, strength: float, most: int, strangers: bool) -> Projection:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
@@ -10,12 +11,13 @@ from numpy.typing import NDArray
 
 from pocketknn.builder.choices.neighbors import Floats, Ints
 from pocketknn.builder.errors import InputError
+from pocketknn.builder.system.blas import in_order
 from pocketknn.builder.wording import counted
 
 # Minimum variance for whitening, as a share of the largest: smaller components come from rounding
 # in the backbone, and must not be scaled up to the others.
 _MIN_VARIANCE = 1e-6
-_BLOCK = 4096  # rows converted to float64 at once
+_BLOCK = 4096  # rows converted to float64 at once, on each core
 
 F = TypeVar("F", np.float32, np.float64)
 
@@ -61,10 +63,14 @@ class Projection:
         self, embeddings: NDArray[np.floating], rows: Ints | None, kind: type[F]
     ) -> NDArray[F]:
         moved = np.empty((len(embeddings) if rows is None else len(rows), len(self.bias)), kind)
-        for start in range(0, len(moved), _BLOCK):  # all at once could need a second copy
+
+        def move(start: int) -> None:
             block = slice(start, start + _BLOCK)
             some = embeddings[block if rows is None else rows[block]]
-            moved[block] = np.asarray(some, kind) @ self.kernel + self.bias
+            np.matmul(np.asarray(some, kind), self.kernel, out=moved[block])
+            moved[block] += self.bias
+
+        deque(in_order(move, range(0, len(moved), _BLOCK)), maxlen=0)
         return moved
 
 

@@ -17,7 +17,7 @@ from pocketknn.builder.choices.metrics.cosine import unit
 from pocketknn.builder.choices.neighbors import Floats, Ints, Neighbors
 from pocketknn.builder.knn import exact
 from pocketknn.builder.knn.projection.pca import Projection
-from pocketknn.builder.system.blas import one_thread
+from pocketknn.builder.system.blas import in_order, one_thread
 
 PARTS = 5
 MOST_QUERIES = 5000  # with more references, one part of this size is held out, once
@@ -25,6 +25,7 @@ MOST_QUERIES = 5000  # with more references, one part of this size is held out, 
 # distance of two references: with EfficientNet-Lite0 that catches 97 % of mirrored photographs and
 # most small crops, and one in a hundred of different photographs.
 NEAR_COPY = 0.08
+_PARTS_OF_CLASSES = 10
 _SAMPLE = 1000  # references sampled for the median distance
 _MOST_OF_CLASS = 5000  # larger classes are not searched for near-copies
 
@@ -148,6 +149,12 @@ def _dealt_whole(
     return found
 
 
+def parts_of_classes(label_ids: Ints, seed: int) -> list[Ints]:
+    """The numbers of the classes in up to ten random parts, each to be left out once."""
+    dealt = np.random.default_rng(seed).permutation(np.unique(label_ids))
+    return list(np.array_split(dealt, max(min(_PARTS_OF_CLASSES, len(dealt)), 1)))
+
+
 def stratified(
     n: int, folds: int, seed: int, classes: Ints | None, groups: Ints | None
 ) -> list[tuple[Ints, Ints]]:
@@ -231,10 +238,13 @@ def _near_copies(vectors: NDArray[np.floating], label_ids: Ints) -> Iterator[Int
     n, limit = len(vectors), near_copy(vectors)
     ids = label_ids if len(label_ids) else np.zeros(n, np.int64)
     order = np.argsort(ids, kind="stable")
-    for rows in np.split(order, np.flatnonzero(np.diff(ids[order])) + 1):
-        if 1 < len(rows) <= _MOST_OF_CLASS:
-            # float32 is exact enough for this, and takes half the time.
-            units = unit(vectors[rows]).astype(np.float32)
-            one, other = np.divmod(np.flatnonzero(units @ units.T >= limit), len(rows))
-            once = one < other
-            yield np.stack([rows[one[once]], rows[other[once]]], axis=1)
+    classes = np.split(order, np.flatnonzero(np.diff(ids[order])) + 1)
+
+    def pairs(rows: Ints) -> Ints:
+        # float32 is exact enough for this, and takes half the time.
+        units = unit(vectors[rows]).astype(np.float32)
+        one, other = np.divmod(np.flatnonzero(units @ units.T >= limit), len(rows))
+        once = one < other
+        return np.stack([rows[one[once]], rows[other[once]]], axis=1)
+
+    yield from in_order(pairs, [rows for rows in classes if 1 < len(rows) <= _MOST_OF_CLASS])

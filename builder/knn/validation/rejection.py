@@ -12,15 +12,16 @@ from pocketknn.builder.choices.heads.classify import winners
 from pocketknn.builder.choices.neighbors import Floats, Ints
 from pocketknn.builder.errors import InputError
 from pocketknn.builder.knn import exact
+from pocketknn.builder.system.blas import in_order
 
 if TYPE_CHECKING:
     from pocketknn.builder.knn.fit import Fit
     from pocketknn.builder.knn.metric_space import Space
+    from pocketknn.builder.knn.projection.pca import Projection
 
 _VALUES_AT_ONCE = 1 << 26  # scores in a block, 0.5 GB, plus a sorted copy
 _ROWS_AT_ONCE = 512
 _MOST_UNPROJECTED = 1000  # queries with the whole embedding, which is slow
-_REFITS = 10  # groups of classes, each left out once
 _ROUNDING = 1e-6  # relative difference below which scores may swap in float32
 
 
@@ -154,7 +155,7 @@ def without_class(space: Space, most: int | None = None) -> Floats:
         most: maximum number of queries; if there are more, a sample of this size is used.
     """
     ids, vectors = space.references.label_ids, space.references.vectors
-    present, queries = np.unique(ids), space.others.queries
+    queries = space.others.queries
     if most is not None and len(queries) > most:
         draw = np.random.default_rng(space.seed).choice(queries, most, replace=False)
         queries = np.sort(draw)
@@ -163,17 +164,19 @@ def without_class(space: Space, most: int | None = None) -> Floats:
         best[np.arange(len(queries)), ids[queries]] = -np.inf
         found = best.max(axis=1)
         return np.sort(found[np.isfinite(found)])
-    dealt = np.random.default_rng(space.seed).permutation(present)
-    parts = np.array_split(dealt, min(_REFITS, len(dealt)))
-    scores = []
-    for classes, projection in zip(parts, space.refit.without(vectors, ids, parts), strict=True):
+
+    def nearest(left: tuple[Ints, Projection | None]) -> Floats:
+        classes, projection = left
         out = np.isin(ids, classes)
         rows = queries[out[queries]]
-        if projection is not None and len(rows):
-            others = projection.in_float32(vectors, np.flatnonzero(~out))
-            found = exact.search(projection(vectors, rows), others, 1, space.metric)
-            scores.append(found.scores[:, 0])
-    return np.sort(np.concatenate(scores)) if scores else np.empty(0)
+        if projection is None or not len(rows):
+            return np.empty(0)
+        others = projection.in_float32(vectors, np.flatnonzero(~out))
+        found = exact.search(projection(vectors, rows), others, 1, space.metric)
+        return found.scores[:, 0]
+
+    # The next projection is learned while references are searched under the last ones.
+    return np.sort(np.concatenate([*in_order(nearest, space.refit.without_each()), np.empty(0)]))
 
 
 def best_of_classes(space: Space, queries: Ints) -> Floats:

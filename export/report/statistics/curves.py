@@ -14,6 +14,7 @@ from pocketknn.builder.knn.fit import Fit, answers, answers_of_others, voting_of
 from pocketknn.builder.knn.metric_space import Space
 from pocketknn.builder.knn.validation.leave_one_out import MOST_K
 from pocketknn.builder.references.references import References
+from pocketknn.builder.system.blas import in_order
 
 from .scores import affordable
 from .shares import Share, of_held_out
@@ -192,7 +193,7 @@ def _relearned(fit: Fit, own: Answers, rng: np.random.Generator) -> tuple[Ints, 
     parts = [np.isin(pool, fold.test) for fold in fit.space.folds] if occasions else []
     sizes = _sizes(refs.label_ids)
     values = np.full((_RELEARNED, len(sizes)), own.right.value)
-    most = 0
+    drawn: dict[tuple[int, int], tuple[Ints, Ints]] = {}  # stored references, and queries
     for draw in range(_RELEARNED):
         # With occasions the queries are from one part, and the stored references from the others.
         out = parts[draw % len(parts)] if parts else np.zeros(len(pool), bool)
@@ -203,9 +204,11 @@ def _relearned(fit: Fit, own: Answers, rng: np.random.Generator) -> tuple[Ints, 
             left = np.flatnonzero(held_out & ~fit.strangers[pool])
             queries = left[rng.permutation(len(left))[:_QUERIES]]
             if len(queries):
-                values[draw, column] = _accuracy_of(fit, refs, stored, queries)
-            most = max(most, len(queries))
-    return sizes, values, most
+                drawn[draw, column] = stored, queries
+    measured = in_order(lambda rows: _accuracy_of(fit, refs, *rows), drawn.values())
+    for point, value in zip(drawn, measured, strict=True):
+        values[point] = value
+    return sizes, values, max((len(queries) for _, queries in drawn.values()), default=0)
 
 
 def _accuracy_of(fit: Fit, refs: References, stored: Ints, queries: Ints) -> float:

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from pocketknn.builder.choices.metrics import METRICS
-from pocketknn.builder.choices.neighbors import Floats, Ints
-from pocketknn.builder.knn.metric_space import Space
+from pocketknn.builder.choices.neighbors import Floats, Ints, Neighbors, rank
+from pocketknn.builder.knn import exact
+from pocketknn.builder.knn.metric_space import Others, Space
 
 from .label_noise import wrong_labels
 
@@ -89,7 +90,11 @@ def suspects(answers: Answers, space: Space) -> list[Suspect]:
 
 def usual_distance(space: Space) -> float:
     """Median distance from a reference to its nearest other one."""
-    return float(np.median(distances(space.others.found.scores[:, :1], space.metric)))
+    return _median_distance(space.others.found, space)
+
+
+def _median_distance(found: Neighbors, space: Space) -> float:
+    return float(np.median(distances(found.scores[:, :1], space.metric)))
 
 
 def twins(space: Space) -> list[Twins]:
@@ -99,12 +104,25 @@ def twins(space: Space) -> list[Twins]:
     differences, and copies, always in one fold, would not be compared with each other.
     """
     plain = space.unprojected
-    if plain.refit is not None:
-        plain = replace(plain, refit=None)
-    queries, found = plain.others
-    pairs = _near(queries, found.scores, found.indices, plain, usual_distance(plain))
+    queries, found = _nearest_of_all(plain)
+    usual = _median_distance(found, plain)
+    pairs = _near(queries, found.scores, found.indices, plain, usual)
     unique = {frozenset((pair.one, pair.other)): pair for pair in reversed(pairs)}
     return sorted(unique.values(), key=lambda pair: (pair.distance, pair.one))
+
+
+def _nearest_of_all(space: Space) -> Others:
+    """The nearest others of some references, including those of the same fold."""
+    if len(space.folds) != 1 or 2 * len(space.folds[0].test) < len(space.sample):
+        return (replace(space, refit=None) if space.refit else space).others
+    # Very many references: another search would take long, and have few more queries.
+    queries, beyond = space.others
+    k = min(_COMPARED, beyond.scores.shape[1], len(queries) - 1)
+    beside = exact.leave_one_out(space.rows[queries], k, metric=space.metric)
+    scores = np.concatenate([beyond.scores, beside.scores], axis=1)
+    rows = np.concatenate([beyond.indices, queries[beside.indices]], axis=1)
+    best = rank(scores, k)
+    return Others(queries, Neighbors(best.scores, np.take_along_axis(rows, best.indices, axis=1)))
 
 
 def twins_among(answers: Answers, space: Space) -> list[Twins]:

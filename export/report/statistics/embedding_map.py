@@ -40,7 +40,7 @@ def embedding_map(fit: Fit, seed: int = 0) -> EmbeddingMap | None:
     if len(rows) < 3:
         return None
     space = fit.space
-    vectors = space.rows[rows].astype(np.float64)
+    vectors = space.project(space.references.vectors[rows])
     if fit.metric.ANGULAR:
         vectors = unit(vectors)
     places, method = _placed(vectors, seed)

@@ -13,11 +13,12 @@ from support import scattered
 from pocketknn.builder import InputError
 from pocketknn.builder.choices.metrics.cosine import unit
 from pocketknn.builder.knn.exact import scores
+from pocketknn.builder.knn.projection.class_sums import Sums
 from pocketknn.builder.knn.projection.classes import (
     LEAST_WIDTH,
     STRENGTH,
     discriminant,
-    without_each,
+    from_sums,
 )
 
 
@@ -223,9 +224,11 @@ def test_classes_are_left_out_as_if_they_had_never_been_there(counts):
     """The sums of all photos minus those of a part, and each rest summed anew."""
     rows, ids = scattered(counts)
     parts = np.array_split(np.random.default_rng(0).permutation(len(counts)), 3)
-    found = list(without_each(rows, ids, parts, most=lambda n, d: n * d // (n + d), strangers=True))
-    for out, projection in zip(parts, found, strict=True):
+    sums = Sums.of(rows, ids, np.arange(len(rows)), parts)
+    for part, out in enumerate(parts):
         kept = np.flatnonzero(~np.isin(ids, out))
+        most = len(kept) * rows.shape[1] // (len(kept) + rows.shape[1])
+        projection = from_sums(sums, part, most=most, strangers=True)
         wanted = discriminant(rows[kept], ids[kept], strangers=True)
         np.testing.assert_array_equal(
             discriminant(rows, ids, kept, strangers=True).kernel, wanted.kernel
@@ -237,12 +240,12 @@ def test_classes_are_left_out_as_if_they_had_never_been_there(counts):
 
 def test_of_a_class_that_would_be_alone_nothing_is_learned():
     rows, ids = scattered((5, 5, 5))
-    parts = [np.array([0, 2]), np.array([1])]
-    alone, two = without_each(rows, ids, parts, most=lambda n, d: d)
-    assert alone is None
-    assert two is not None
+    sums = Sums.of(rows, ids, np.arange(15), [np.array([0, 2]), np.array([1])])
+    with pytest.raises(InputError, match="at least two classes, not 1"):
+        from_sums(sums, 0, most=16)
+    assert from_sums(sums, 1, most=16)
     same = np.repeat(rows[ids == 1][:1], 10, axis=0)
-    every = np.concatenate([rows[ids == 0], same])
-    numbers = np.repeat([0, 1, 2], 5)
-    equal, _ = without_each(every, numbers, [np.array([0]), np.array([1, 2])], most=lambda n, d: d)
-    assert equal is None, "all that is left is equal"
+    every, numbers = np.concatenate([rows[ids == 0], same]), np.repeat([0, 1, 2], 5)
+    sums = Sums.of(every, numbers, np.arange(15), [np.array([0]), np.array([1, 2])])
+    with pytest.raises(InputError, match="all embeddings are equal"):
+        from_sums(sums, 0, most=16)

@@ -136,8 +136,10 @@ def test_a_leak_would_be_seen(shuffled):
     """The test above is effective: a projection learned from the queries gets them right."""
     rows, ids, _ = shuffled
     space, projection = learned(rows, ids), discriminant(rows, ids)
-    space = replace(space, projection=projection, refit=discriminant)
-    leaking = replace(space, refit=lambda vectors, ids, rows: projection)
+    space = replace(
+        space, projection=projection, refit=lambda train: discriminant(rows, ids, train)
+    )
+    leaking = replace(space, refit=lambda train: projection)
     assert accuracy_of(leaking.folds, rows, ids) > 0.8
     assert temperature_of(leaking) < temperature_of(space) / 2
 

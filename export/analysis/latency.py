@@ -16,7 +16,7 @@ from pocketknn.export.manifest.metadata import manifest_of
 from pocketknn.export.output.checksums import size
 from pocketknn.export.output.names import MODEL
 
-_WARM_UP, _RUNS = 3, 5
+_WARM_UP, _RUNS = 1, 5
 
 
 @dataclass(frozen=True, kw_only=True)

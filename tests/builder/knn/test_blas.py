@@ -5,7 +5,7 @@ import threading
 import pytest
 from threadpoolctl import ThreadpoolController, threadpool_limits
 
-from pocketknn.builder.system.blas import one_thread
+from pocketknn.builder.system.blas import in_order, one_thread
 
 
 def threads():
@@ -67,4 +67,20 @@ def test_a_block_that_fails_ends_it_too(two):
 def test_what_is_limited_later_is_restored_as_well(two):
     with one_thread(with_scipy=False), one_thread():
         assert set(threads().values()) == {1}
+    assert set(threads().values()) == {2}
+
+
+@pytest.mark.parametrize("count", [0, 1, 5])
+def test_items_keep_their_order_and_have_one_thread_each(two, count):
+    first = threading.Event()
+
+    def slow_at_first(number):
+        if number == 0 and count > 1:
+            assert first.wait(10), "another core goes on meanwhile"
+        first.set()
+        return number, set(threads().values())
+
+    found = list(in_order(slow_at_first, range(count)))
+    assert [number for number, _ in found] == list(range(count))
+    assert all(limits == {1} for _, limits in found if count > 1)
     assert set(threads().values()) == {2}

@@ -11,6 +11,7 @@ from pocketknn.builder import References, Spec
 from pocketknn.builder.choices.searches import find
 from pocketknn.builder.knn import exact as neighbors
 from pocketknn.builder.knn.exact import search
+from pocketknn.builder.knn.projection.class_sums import Sums
 from pocketknn.builder.knn.projection.classes import discriminant
 from pocketknn.builder.knn.resolve import fit
 from pocketknn.builder.knn.temperature import HeldOut, most_likely, usual
@@ -312,6 +313,22 @@ def test_a_class_that_is_left_out_is_left_out_of_the_projection_too(unknowing):
     assert rejection.measure(fitted).left_out_classes < known + 0.15
     leaking = replace(fitted.space, refit=None)
     assert (rejection.without_class(leaking) < fitted.threshold).mean() > known + 0.3
+
+
+def test_with_many_references_the_same_is_learned_from_sums_that_are_kept(monkeypatch):
+    rows, ids = scattered((40, 25, 40, 33, 40))
+    refs = References.of(rows, [f"class {i}" for i in ids])
+    spec = Spec(backbone="vector", projection="classes", reject="auto")
+    alone = fit(spec, refs).space
+    scores = rejection.without_class(alone)
+    monkeypatch.setattr("pocketknn.builder.knn.projected._KEPT_FROM", 100)
+    summed, of = [], Sums.of
+    monkeypatch.setattr(Sums, "of", lambda *given: summed.append(given[2]) or of(*given))
+    kept = fit(spec, refs).space
+    size = np.abs(alone.projection.kernel).max()  # both round sums, in another order, to float32
+    np.testing.assert_allclose(kept.projection.kernel, alone.projection.kernel, atol=1e-6 * size)
+    np.testing.assert_allclose(rejection.without_class(kept), scores, atol=1e-5)
+    assert sum(len(used) == len(rows) for used in summed) == 1, "once for both"
 
 
 def test_a_learning_curve_learns_each_point_anew(unknowing):

@@ -261,6 +261,25 @@ def test_pairs_far_nearer_than_usual_are_twins(metric):
     assert 0 < found[1].distance < 0.1
 
 
+def test_of_very_many_references_the_pairs_of_the_queries_are_found(monkeypatch):
+    """Those within the single fold, too, where all copies of one class are together."""
+    rows, ids, spec = clustered(classes=2, each=1000, spread=1.0)
+    copied = np.arange(0, 1000, 10)
+    rows[copied + 1] = rows[copied]  # in the same class
+    rows[copied + 1002] = rows[copied + 2]  # in the other one
+    one = fitted(rows, ids, replace(spec, vote="soft"))
+    every = {(pair.one, pair.other) for pair in twins(one.space)}
+    assert every >= {(row, row + 1) for row in copied} | {(row + 2, row + 1002) for row in copied}
+    monkeypatch.setattr("pocketknn.builder.knn.metric_space._MOST_OUT_OF_FOLD", 0)
+    monkeypatch.setattr("pocketknn.builder.knn.metric_space._MOST_QUERIES", 200)
+    space = fitted(rows, ids, replace(spec, vote="soft")).space
+    (fold,) = space.folds
+    found = {tuple(sorted(pair[:2])) for pair in twins(space)}
+    assert found == {pair for pair in every if {*pair} & {*fold.test}}
+    assert found & {(row, row + 1) for row in copied}
+    assert found & {(row + 2, row + 1002) for row in copied}
+
+
 def test_copies_among_held_out_photos_are_found():
     rows, ids, spec = clustered(classes=1, each=30, spread=1.0)
     held = np.concatenate([rows[[4]] * 1.0005, -rows[:3]])

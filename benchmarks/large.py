@@ -5,10 +5,10 @@
 Made-up clusters, which take as long as photographs. Ratios travel between machines, seconds do not.
 
 - Leave-one-out: processor time, relative to one float32 product of the same queries and references.
-- Whole processes: `build` of a file of references that compares all 1,280 values (`--projection
-  none`, TFLite, without the report), and `edit --remove-class` of the file that it writes. Their
-  processor time is relative to a product of the same size, of the same round; their peak memory to
-  the matrix in float32.
+- Whole processes: `build` of a file of references (TFLite, without the report), and `edit
+  --remove-class` of the file that it writes, with the learned projection and with all 1,280 values
+  (`--projection none`). Their processor time is relative to a product of the same size, of the same
+  round; their peak memory to the matrix in float32.
 - Search in short vectors, in int8: processor time of one query on one thread, beside that of a
   backbone: a file with a backbone and this search takes both times. The backbones are
   EfficientNet-Lite0 and MobileNetV2 1.0 (without `--weights`, the bundled one).
@@ -87,14 +87,15 @@ def changing(
     references: References, queries: NDArray[np.int64], folder: Path, rounds: int
 ) -> list[Ratio]:
     """Build from a file of references, and edit the result, as whole processes."""
-    source, built = folder / "references.parquet", folder / "built"
+    source = folder / "references.parquet"
     references.save(source)
-    options = ("--projection", "none", "--formats", "tflite", "--no-report", "--force")
+    options = ("--formats", "tflite", "--no-report", "--force")
     removed = ("--remove-class", references.labels[0], "--out", folder / "less.tflite", "--force")
-    commands: dict[str, tuple[str | Path, ...]] = {
-        "build": ("build", source, "--out", built, *options),
-        "edit --remove-class": ("edit", built / "model.tflite", *removed),
-    }
+    commands: dict[str, tuple[str | Path, ...]] = {}
+    for projection in ("classes", "none"):
+        built, by = folder / projection, f"--projection {projection}"
+        commands[f"build {by}"] = ("build", source, "--out", built, *by.split(), *options)
+        commands[f"edit --remove-class, {by}"] = ("edit", built / "model.tflite", *removed)
     times: dict[str, list[Taken]] = {name: [] for name in commands}
     products = []
     for _ in range(rounds):

@@ -33,6 +33,11 @@ command.load()()
 """
 
 
+# A virtual machine may lend memory that is free to others, and then takes seconds to get a gigabyte
+# back, which would be a matter of chance.
+_WARMER = "b'1' * (1 << 31)"
+
+
 class Taken(NamedTuple):
     """What a process and the processes that it waited for took.
 
@@ -53,6 +58,7 @@ def timed(words: Sequence[str | Path], folder: Path, **environment: str) -> Take
     Raises:
         RuntimeError: it failed; with the end of its output.
     """
+    subprocess.run([sys.executable, "-S", "-c", _WARMER], stderr=subprocess.DEVNULL, check=False)
     with tempfile.TemporaryFile() as output:
         done = subprocess.run(
             [sys.executable, "-S", "-c", _STARTER, *words],

@@ -17,7 +17,7 @@ from pocketknn.builder.wording import counted
 # Minimum variance for whitening, as a share of the largest: smaller components come from rounding
 # in the backbone, and must not be scaled up to the others.
 _MIN_VARIANCE = 1e-6
-_BLOCK = 4096  # rows converted to float64 at once, on each core
+_BLOCK = 1024  # rows converted to float64 at once, on each core
 
 F = TypeVar("F", np.float32, np.float64)
 

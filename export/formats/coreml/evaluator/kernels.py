@@ -131,12 +131,13 @@ KERNELS: Mapping[str, Kernel] = {
 # How they round does not depend on the order of the axes in memory.
 ANY_ORDER = frozenset({*ELEMENTWISE, *WINDOWS})
 
-# Every result is a number of x, 0 or 6, so it is rounded if x is.
+# Every result is a number of x, constant_val, 0 or 6, so it is rounded if they are.
 KEEPING = frozenset(
     {
         "expand_dims",
         "identity",
         "max_pool",
+        "pad",
         "relu",
         "relu6",
         "reshape",

@@ -170,7 +170,8 @@ def _compile(function: Function, description: Message, exact: bool) -> Program:
         raise ValueError(f"the interface has inputs {[*feeds]}, the program {[*function.inputs]}")
     constants = {name: _constant(value, exact) for name, value in function.constants.items()}
     steps: list[_Step] = []
-    halves = {name for name, one in function.inputs.items() if one.dtype == np.float16}
+    known = {**function.inputs, **function.constants}
+    halves = {name for name, one in known.items() if getattr(one, "dtype", None) == np.float16}
     with np.errstate(all="ignore"):
         for op in function.operations:
             halves |= {name for name, one in op.outputs.items() if one.dtype == np.float16}
@@ -237,7 +238,8 @@ def _step(op: Operation, halves: Set[str]) -> _Step:
     for name, values in op.inputs.items():
         if name != _SEVERAL and len(values) != 1:
             raise ValueError(f"{where}: its parameter {name!r} has {len(values)} values")
-    rounded = op.type in KEEPING and {*op.inputs["x"], *op.outputs} <= halves
+    kept = {*op.inputs.get("x", ()), *op.inputs.get("constant_val", ()), *op.outputs}
+    rounded = op.type in KEEPING and kept <= halves
     return _Step(op=op, kernel=kernel, rounded=rounded)
 
 

@@ -17,7 +17,7 @@ from coremltools.optimize import coreml as cto
 from numpy.typing import NDArray
 
 from pocketknn.export.formats.coreml import evaluator
-from pocketknn.export.formats.coreml.evaluator.arrays import settle
+from pocketknn.export.formats.coreml.evaluator.arrays import settle, settle_relu6
 from pocketknn.export.formats.coreml.evaluator.kernels import KERNELS
 
 Array = NDArray[Any]
@@ -458,6 +458,71 @@ def test_rounding_to_float16_is_the_ieee_one() -> None:
             want = values.astype(np.float16).astype(np.float32)
         assert got.dtype == np.float32
         np.testing.assert_array_equal(got, want)
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32])
+def test_rounding_after_a_relu6_is_the_same(dtype: Any) -> None:
+    every = np.arange(2**16, dtype=np.uint16).view(np.float16).astype(np.float32)
+    every = np.unique(every[np.isfinite(every)])
+    ties = (every[1:] + every[:-1]) / 2
+    beside = [np.nextafter(ties, np.float32(side)) for side in (-np.inf, np.inf)]
+    rest = np.array([1e-30, -1e-40, 0, 7e4, -7e4, 1e38, np.inf, -np.inf, np.nan], np.float32)
+    values = np.concatenate([every, ties, *beside, rest])
+    want = np.clip(values, 0, 6).astype(dtype).astype(np.float32)
+    got = settle_relu6(values, np.dtype(dtype), exact=False)
+    assert got.dtype == np.float32
+    np.testing.assert_array_equal(got, want)
+
+
+@pytest.mark.parametrize("dtype", ["fp16", "fp32"])
+@pytest.mark.parametrize("groups", [1, 4])
+def test_a_relu6_is_computed_with_a_convolution_that_nothing_else_reads(
+    tmp_path: Path, groups: int, dtype: str
+) -> None:
+    rng = np.random.default_rng(2)
+    number = np.float16 if dtype == "fp16" else np.float32
+    weight = (9 * rng.normal(size=(4, 4 // groups, 3, 3))).astype(number)
+
+    def build(x: Any) -> Any:
+        y = mb.conv(x=mb.cast(x=x, dtype=dtype), weight=weight, groups=groups)
+        return y, mb.relu6(x=y)
+
+    def alone(x: Any) -> Any:
+        return mb.cast(x=build(x)[1], dtype="fp32", name="z")
+
+    def both(x: Any) -> Any:
+        y, z = build(x)
+        return mb.cast(x=z, dtype="fp32", name="z"), mb.cast(x=y, dtype="fp32", name="y")
+
+    x = rng.normal(size=(1, 4, 9, 8)).astype(np.float32)
+    programs, found = [], []
+    for name, whole in (("alone", alone), ("both", both)):
+        package(tmp_path / f"{name}.mlpackage", whole, x=(x.shape, types.fp32))
+        programs.append(evaluator.load(tmp_path / f"{name}.mlpackage"))
+        found.append(programs[-1]({"x": x}))
+    kinds = [[step.op.type for step in program._steps] for program in programs]
+    assert "relu6" not in kinds[0]
+    assert "relu6" in kinds[1]
+    np.testing.assert_array_equal(found[0]["z"], found[1]["z"])
+    np.testing.assert_array_equal(found[1]["z"], np.clip(found[1]["y"], 0, 6))
+    assert found[1]["y"].min() < 0
+    assert found[1]["y"].max() > 6
+
+
+def test_a_mean_does_not_depend_on_what_a_convolution_left_in_memory(tmp_path: Path) -> None:
+    """Float32 sums do depend on the order of their numbers in memory."""
+    rng = np.random.default_rng(3)
+    weight = rng.normal(size=(8, 1, 3, 3)).astype(np.float32)
+
+    def build(x: Any) -> Any:
+        y = mb.conv(x=x, weight=weight, groups=8)
+        return mb.identity(x=y, name="y"), mb.reduce_mean(x=y, axes=[2, 3], name="mean")
+
+    x = rng.normal(size=(1, 8, 40, 33)).astype(np.float32)
+    package(tmp_path / "a.mlpackage", build, x=(x.shape, types.fp32))
+    found: dict[str, Any] = evaluator.load(tmp_path / "a.mlpackage")({"x": x})
+    want = np.ascontiguousarray(found["y"]).mean((2, 3))
+    np.testing.assert_array_equal(found["mean"], want)
 
 
 def test_a_relu_that_narrows_is_rounded(tmp_path: Path) -> None:

@@ -70,9 +70,7 @@ def _classify(probabilities: Array, classes: Sequence[str]) -> tuple[str, dict[s
     return str(classes[int(flat.argmax())]), named
 
 
-KERNELS: Mapping[str, Kernel] = {
-    **WINDOWS,
-    **AXES,
+ELEMENTWISE: Mapping[str, Kernel] = {
     # one number to one number
     "abs": lambda x: np.abs(x),
     "cast": _cast,
@@ -117,6 +115,12 @@ KERNELS: Mapping[str, Kernel] = {
     "real_div": _real_div,
     "select": lambda cond, a, b: np.where(cond, a, b),
     "sub": lambda x, y: x - y,
+}
+
+KERNELS: Mapping[str, Kernel] = {
+    **ELEMENTWISE,
+    **WINDOWS,
+    **AXES,
     # layers
     "linear": _linear,
     "matmul": _matmul,
@@ -124,12 +128,16 @@ KERNELS: Mapping[str, Kernel] = {
     "classify": _classify,
 }
 
-# Every result is a number of x, 0 or 6, so it is rounded if x is.
+# How they round does not depend on the order of the axes in memory.
+ANY_ORDER = frozenset({*ELEMENTWISE, *WINDOWS})
+
+# Every result is a number of x, constant_val, 0 or 6, so it is rounded if they are.
 KEEPING = frozenset(
     {
         "expand_dims",
         "identity",
         "max_pool",
+        "pad",
         "relu",
         "relu6",
         "reshape",

@@ -7,6 +7,7 @@ float16 ops are computed in float32 and rounded once, to their declared type.
 """
 
 import inspect
+from collections import Counter
 from collections.abc import Mapping, Set
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,8 +18,8 @@ import numpy as np
 from pocketknn.export.formats.coreml.files import root, specification
 from pocketknn.export.formats.coreml.messages import messages
 
-from .arrays import Array, Kernel, Parameter, settle
-from .kernels import KEEPING, KERNELS
+from .arrays import Array, Kernel, Parameter, in_order, settle, settle_relu6
+from .kernels import ANY_ORDER, KEEPING, KERNELS
 from .reading import Declared, Function, Message, Operation, read
 
 Output = Array | str | dict[str, float]
@@ -54,12 +55,15 @@ class _Step:
     op: Operation
     kernel: Kernel
     rounded: bool  # the results need no rounding
+    relu6: bool = False  # of the results, which the kernel made for nothing else
     spent: tuple[str, ...] = ()  # values that no later step reads
 
     def run(self, memory: dict[str, Any], exact: bool) -> None:
         given = {}
         for parameter, names in self.op.inputs.items():
             values = tuple(memory[name] for name in names)
+            if self.op.type not in ANY_ORDER:
+                values = tuple(map(in_order, values))
             given[parameter] = values if parameter == _SEVERAL else values[0]
         try:
             results = self.kernel(**given)
@@ -74,7 +78,10 @@ class _Step:
     def _settled(self, result: Any, declared: Declared, exact: bool) -> Any:  # noqa: ANN401  # a text too
         if declared.dtype is None:
             return result
-        found = np.asarray(result) if self.rounded else settle(result, declared.dtype, exact)
+        if self.relu6:
+            found = settle_relu6(result, declared.dtype, exact)
+        else:
+            found = np.asarray(result) if self.rounded else settle(result, declared.dtype, exact)
         if not declared.fits(found.shape):
             raise ValueError(f"a result of {found.shape} is declared as {declared.shape}")
         return found
@@ -163,7 +170,8 @@ def _compile(function: Function, description: Message, exact: bool) -> Program:
         raise ValueError(f"the interface has inputs {[*feeds]}, the program {[*function.inputs]}")
     constants = {name: _constant(value, exact) for name, value in function.constants.items()}
     steps: list[_Step] = []
-    halves = {name for name, one in function.inputs.items() if one.dtype == np.float16}
+    known = {**function.inputs, **function.constants}
+    halves = {name for name, one in known.items() if getattr(one, "dtype", None) == np.float16}
     with np.errstate(all="ignore"):
         for op in function.operations:
             halves |= {name for name, one in op.outputs.items() if one.dtype == np.float16}
@@ -176,6 +184,7 @@ def _compile(function: Function, description: Message, exact: bool) -> Program:
     if set(outputs) != set(function.outputs):
         found = tuple(function.outputs)
         raise ValueError(f"the interface has outputs {outputs}, the program {found}")
+    steps = _with_relu6(steps, set(outputs))
     needed = set(outputs)
     last_first: list[_Step] = []
     for step in reversed(steps):
@@ -229,8 +238,26 @@ def _step(op: Operation, halves: Set[str]) -> _Step:
     for name, values in op.inputs.items():
         if name != _SEVERAL and len(values) != 1:
             raise ValueError(f"{where}: its parameter {name!r} has {len(values)} values")
-    rounded = op.type in KEEPING and {*op.inputs["x"], *op.outputs} <= halves
+    kept = {*op.inputs.get("x", ()), *op.inputs.get("constant_val", ()), *op.outputs}
+    rounded = op.type in KEEPING and kept <= halves
     return _Step(op=op, kernel=kernel, rounded=rounded)
+
+
+def _with_relu6(steps: list[_Step], outputs: Set[str]) -> list[_Step]:
+    """Each relu6 of a convolution that nothing else reads is computed with it, in its memory."""
+    readers = Counter(name for step in steps for name in step.reads())
+    found: list[_Step] = []
+    for step in steps:
+        if step.op.type == "relu6" and found and found[-1].op.type == "conv":
+            conv = found[-1].op
+            [x], [declared] = conv.outputs, conv.outputs.values()
+            alone = step.reads() == {x} and readers[x] == 1 and x not in outputs
+            if alone and [*step.op.outputs.values()] == [declared]:
+                op = replace(conv, outputs=step.op.outputs)
+                found[-1] = replace(found[-1], op=op, relu6=True)
+                continue
+        found.append(step)
+    return found
 
 
 def _constant(value: Parameter, exact: bool) -> Parameter:

@@ -10,6 +10,7 @@ from numpy.lib.stride_tricks import as_strided
 from .arrays import Array, Kernel, Parameter, ints
 
 Numbers = tuple[int, ...]  # one per axis of the picture
+_SMALL = 10**6  # OpenBLAS rounds products of fewer multiplications by the order of their factors
 
 
 def _numbers(name: str, values: Parameter, axes: int) -> Numbers:
@@ -43,12 +44,15 @@ def _edges(
 
 
 def _padded(x: Array, edges: Sequence[tuple[int, int]], filler: float = 0.0) -> Array:
+    """Padded before and after its last axes; the order of the axes in memory stays."""
     if not any(map(any, edges)):
         return x
-    sizes = [b + size + a for size, (b, a) in zip(x.shape[2:], edges, strict=True)]
-    wide = np.full((*x.shape[:2], *sizes), filler, x.dtype)
-    inner = [slice(b, b + size) for size, (b, _) in zip(x.shape[2:], edges, strict=True)]
-    wide[(slice(None), slice(None), *inner)] = x
+    if min(map(min, edges)) < 0:
+        raise ValueError(f"negative padding, {edges}")
+    around = [(0, 0)] * (x.ndim - len(edges)) + list(edges)
+    sizes = [b + size + a for size, (b, a) in zip(x.shape, around, strict=True)]
+    wide = np.full_like(x, filler, shape=sizes)
+    wide[tuple(slice(b, b + size) for size, (b, _) in zip(x.shape, around, strict=True))] = x
     return wide
 
 
@@ -81,75 +85,58 @@ def _conv(
     dilations: Parameter = None,
     groups: int = 1,
 ) -> Array:
+    """Its result has the channels of each pixel side by side in memory, whatever `x` has."""
     groups, kernel = int(groups), weight.shape[2:]
     steps = _numbers("strides", strides, len(kernel))
     gaps = _numbers("dilations", dilations, len(kernel))
     reach = tuple((k - 1) * d + 1 for k, d in zip(kernel, gaps, strict=True))
+    depthwise = groups == x.shape[1] and groups > 1
+    if depthwise:
+        x = np.moveaxis(np.ascontiguousarray(np.moveaxis(x, 1, -1)), -1, 1)
+    elif math.prod(kernel) > 1:
+        x = np.ascontiguousarray(x)  # long rows are faster to copy
     edges = _edges(x, reach, steps, pad_type, pad)
-    if groups == x.shape[1] and groups > 1:
-        return _depthwise(x, weight, bias, steps, gaps, edges)
     windows = _windows(_padded(x, edges), kernel, steps, gaps)
-    columns = windows.reshape(len(x), groups, math.prod(weight.shape[1:]), -1)
-    result = weight.reshape(groups, len(weight) // groups, -1) @ columns
-    result = result.reshape(len(x), len(weight), *windows.shape[-len(kernel) :])
+    result = _depthwise(windows, weight) if depthwise else _dense(windows, weight, groups)
     if bias is not None:
-        result += bias.reshape(-1, *(1,) * len(kernel))
-    return result
+        across = result.shape[-2:]  # numpy adds a row of pixels faster than each of them
+        rows = result.reshape(-1, math.prod(across))
+        rows += np.broadcast_to(bias, across).reshape(-1)
+    return np.moveaxis(result, -1, 1)
 
 
-def _depthwise(
-    x: Array,
-    weight: Array,
-    bias: Array | None,
-    steps: Numbers,
-    gaps: Numbers,
-    edges: Sequence[tuple[int, int]],
-) -> Array:
-    """Convolve each channel with its own kernels: tap by tap, for all channels at once.
+def _dense(windows: Array, weight: Array, groups: int) -> Array:
+    """The products (n, *out, channels) of windows (n, c, *kernel, *out), in groups of channels."""
+    n, out = len(windows), windows.shape[weight.ndim :]
+    columns = windows.reshape(n, groups, math.prod(weight.shape[1:]), -1)
+    rows = weight.reshape(groups, len(weight) // groups, -1)
+    if columns[0, 0].size * rows.shape[1] > _SMALL:
+        result = np.swapaxes(columns, -1, -2) @ np.swapaxes(rows, -1, -2)
+    else:
+        result = np.swapaxes(rows @ np.ascontiguousarray(columns), -1, -2)
+    return np.ascontiguousarray(np.swapaxes(result, 1, 2)).reshape(n, *out, len(weight))
 
-    A plane holds the padded pixels that are a stride apart. The planes are laid end to end, so that
-    a tap shifts all of them at once; sums that run across the end of a row are dropped afterwards.
+
+def _depthwise(windows: Array, weight: Array) -> Array:
+    """As `_dense`, but of each channel with its own kernels.
+
+    If the channels of a pixel are side by side in memory, einsum adds up the taps in their order,
+    each for all channels at once. It is slow with few numbers at once, so where the pixels are side
+    by side too, it is given several as one.
     """
-    n, depth, *space = x.shape
-    kernel, many = weight.shape[2:], len(weight) // depth
-    full = tuple(b + size + a for size, (b, a) in zip(space, edges, strict=True))
-    plane = [-(-size // s) for size, s in zip(full, steps, strict=True)]
-    rows = [math.prod(plane[axis + 1 :]) for axis in range(len(plane))]
-    shape = (n, depth, 1, math.prod(plane))
-
-    def place(tap: Numbers) -> tuple[Numbers, int]:
-        at = [t * d for t, d in zip(tap, gaps, strict=True)]
-        shift = sum(a // s * row for a, s, row in zip(at, steps, rows, strict=True))
-        return tuple(a % s for a, s in zip(at, steps, strict=True)), shift
-
-    length = math.prod(shape)
-    _, most = place(tuple(k - 1 for k in kernel))
-    flat = np.zeros((*steps, length + most), x.dtype)
-    planes = flat[..., :length].reshape(*steps, n, depth, *plane)
-    for phase in np.ndindex(*steps):
-        axes = list(zip(phase, steps, edges, strict=True))
-        chosen = (slice((p - before) % s, None, s) for p, s, (before, _) in axes)
-        part = x[(slice(None), slice(None), *chosen)]
-        first = [-((p - before) // s) for p, s, (before, _) in axes]
-        inner = (slice(f, f + size) for f, size in zip(first, part.shape[2:], strict=True))
-        planes[phase][(slice(None), slice(None), *inner)] = part
-
-    total = np.zeros((n, depth, many, math.prod(plane)), x.dtype)
-    product = np.empty_like(total)
-    taps = weight.reshape(depth, many, *kernel, 1)
-    with np.errstate():
-        np.setbufsize(512)  # numpy copies rows that are shorter than its buffer
-        for tap in np.ndindex(*kernel):
-            phase, shift = place(tap)
-            moved = flat[phase][shift : shift + length].reshape(shape)
-            np.multiply(moved, taps[(slice(None), slice(None), *tap)], out=product)
-            total += product
-        if bias is not None:
-            total += bias.reshape(depth, many, 1)
-    out = _counts(full, kernel, steps, gaps)
-    complete = (slice(size) for size in out)
-    found = total.reshape(n, depth * many, *plane)[(slice(None), slice(None), *complete)]
-    return np.ascontiguousarray(found)
+    n, depth, *sizes = windows.shape
+    rank, many = len(sizes) // 2, len(weight) // depth
+    kernel, out = sizes[:rank], sizes[rank:]
+    windows = np.moveaxis(windows, 1, -1)
+    together = math.gcd(out[-1], 8) if windows.strides[-2] == depth * windows.itemsize else 1
+    windows = windows.reshape(n, *kernel, *out[:-1], out[-1] // together, together * depth)
+    taps = np.moveaxis(weight.reshape(depth, many, *kernel), (0, 1), (-2, -1))
+    taps = np.ascontiguousarray(np.tile(taps, (together, 1)))
+    result = np.empty((n, *windows.shape[rank + 1 :], many), windows.dtype)
+    axes = [*range(windows.ndim + 1)]  # n, *kernel, *out, depth, many
+    of_taps, of_result = axes[1 : rank + 1] + axes[-2:], axes[:1] + axes[rank + 1 :]
+    np.einsum(windows, axes[:-1], taps, of_taps, of_result, out=result)
+    return result.reshape(n, *out, len(weight))
 
 
 def _pooled(
@@ -204,7 +191,7 @@ def _pad(x: Array, pad: Parameter, mode: str = "constant", constant_val: Paramet
     given = ints(pad)
     edges = [(0, 0)] * (x.ndim - len(given) // 2) + list(zip(given[::2], given[1::2], strict=True))
     if mode == "constant":
-        return np.pad(x, edges, constant_values=constant_val)
+        return _padded(x, edges, constant_val)
     if mode in ("reflect", "replicate"):
         return np.pad(x, edges, mode="reflect" if mode == "reflect" else "edge")
     raise NotImplementedError(f"pad: mode={mode!r}")

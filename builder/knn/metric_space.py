@@ -150,7 +150,7 @@ class Space(Compared):
             return self._out_of_fold(self.folds)
         return Others(self.sample, self._alone(MOST_OTHERS, self.sample))
 
-    @property
+    @cached_property
     def sample(self) -> Ints:
         """The rows (q,) that can be compared with all others in seconds: all, or drawn from many.
 

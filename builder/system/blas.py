@@ -56,12 +56,12 @@ def in_order(function: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
     """The function of each item, on all cores, but with linear algebra in one thread each.
 
     So rounding depends neither on the cores nor on which of them is faster. Items are taken as fast
-    as they come, before they are needed.
+    as they come, before they are needed. At most eight cores are used, as each needs memory.
     """
     if isinstance(items, Sequence) and len(items) < 2:
         yield from map(function, items)
         return
-    with one_thread(), ThreadPoolExecutor(cores()) as workers:
+    with one_thread(), ThreadPoolExecutor(min(cores(), 8)) as workers:
         yield from workers.map(function, items)
 
 

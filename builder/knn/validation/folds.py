@@ -27,6 +27,7 @@ MOST_QUERIES = 5000  # with more references, one part of this size is held out, 
 NEAR_COPY = 0.08
 _PARTS_OF_CLASSES = 10
 _SAMPLE = 1000  # references sampled for the median distance
+_AT_ONCE = 1024  # rows of a class compared with the others, on each core
 _MOST_OF_CLASS = 5000  # larger classes are not searched for near-copies
 
 
@@ -243,8 +244,11 @@ def _near_copies(vectors: NDArray[np.floating], label_ids: Ints) -> Iterator[Int
     def pairs(rows: Ints) -> Ints:
         # float32 is exact enough for this, and takes half the time.
         units = unit(vectors[rows]).astype(np.float32)
-        one, other = np.divmod(np.flatnonzero(units @ units.T >= limit), len(rows))
-        once = one < other
-        return np.stack([rows[one[once]], rows[other[once]]], axis=1)
+        found = []
+        for start in range(0, len(rows), _AT_ONCE):
+            one, other = np.nonzero(units[start : start + _AT_ONCE] @ units[start:].T >= limit)
+            once = one < other
+            found.append(rows[start + np.stack([one[once], other[once]], axis=1)])
+        return np.concatenate(found)
 
     yield from in_order(pairs, [rows for rows in classes if 1 < len(rows) <= _MOST_OF_CLASS])

@@ -91,6 +91,15 @@ def test_copies_and_near_copies_of_a_class_are_one_picture():
     np.testing.assert_array_equal(groups(both * 100, (), labels), groups(both, (), labels))
 
 
+def test_near_copies_are_found_whichever_block_of_their_class_they_are_in(monkeypatch):
+    rows, _ = scattered((1,) * 50)
+    both = np.concatenate([rows, rows * 1.01])
+    wanted = np.tile(np.arange(50), 2)
+    for block in (7, 50, 1000):
+        monkeypatch.setattr("pocketknn.builder.knn.validation.folds._AT_ONCE", block)
+        np.testing.assert_array_equal(groups(both), wanted)
+
+
 def learned(rows, ids):
     """The space that a build of these references learns."""
     return fit(Spec(backbone="vector"), References.of(rows, [f"class {i:03}" for i in ids])).space

@@ -21,6 +21,7 @@ from pocketknn.builder.system.blas import in_order, one_thread
 
 PARTS = 5
 MOST_QUERIES = 5000  # with more references, one part of this size is held out, once
+MOST_OF_CLASS = 5000  # larger classes are not searched for near-copies
 # Two photos of a class are near-copies up to this cosine distance, as a share of the median
 # distance of two references: with EfficientNet-Lite0 that catches 97 % of mirrored photographs and
 # most small crops, and one in a hundred of different photographs.
@@ -28,7 +29,6 @@ NEAR_COPY = 0.08
 _PARTS_OF_CLASSES = 10
 _SAMPLE = 1000  # references sampled for the median distance
 _AT_ONCE = 1024  # rows of a class compared with the others, on each core
-_MOST_OF_CLASS = 5000  # larger classes are not searched for near-copies
 
 
 class Fold(NamedTuple):
@@ -251,4 +251,4 @@ def _near_copies(vectors: NDArray[np.floating], label_ids: Ints) -> Iterator[Int
             found.append(rows[start + np.stack([one[once], other[once]], axis=1)])
         return np.concatenate(found)
 
-    yield from in_order(pairs, [rows for rows in classes if 1 < len(rows) <= _MOST_OF_CLASS])
+    yield from in_order(pairs, [rows for rows in classes if 1 < len(rows) <= MOST_OF_CLASS])

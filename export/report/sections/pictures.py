@@ -6,10 +6,17 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
+from pocketknn.builder.knn.validation.folds import MOST_OF_CLASS
 from pocketknn.export.manifest.metadata import SHOWN
 from pocketknn.export.report.blocks import Block, Case, Gallery, Heading, Section
 from pocketknn.export.report.statistics.answers import Answers
-from pocketknn.export.report.statistics.data_issues import NEAR, Twins, twins, twins_among
+from pocketknn.export.report.statistics.data_issues import (
+    NEAR,
+    Twins,
+    asked,
+    twins,
+    twins_among,
+)
 from pocketknn.export.report.statistics.shares import Share
 from pocketknn.export.report.study import Study
 from pocketknn.export.report.wording import interval, of, percent, plural, whole
@@ -148,15 +155,24 @@ def duplicates(study: Study) -> Section | None:
         return None
     among = _AMONG if study.held_out else ""
     flatters = _FLATTERS if study.measured and not study.fit.space.refit else ""
+    refs, space = study.fit.references, study.fit.space
+    sampled = ""
+    if (count := asked(space)) < len(refs):
+        by_class = refs.labels and max(refs.counts.values()) <= MOST_OF_CLASS
+        rest = ", the rest only with those of their class" if by_class else ""
+        sampled = (
+            f" Only {count:,} of the {len(refs):,} references, drawn at random, were compared with"
+            f" all others{rest}. So there may be more pairs."
+        )
     text = (
         f"Pairs whose distance is at most {whole(NEAR)} of the usual distance between a reference"
-        f" and its nearest neighbour.{flatters}{among} {study.sampled}"
+        f" and its nearest neighbour.{flatters}{among}{sampled}"
     )
-    found = twins(study.fit.space)
-    blocks = [text.rstrip(), *_pairs(study, study.own, found, "Within the references")]
+    found = twins(space)
+    blocks = [text, *_pairs(study, study.own, found, "Within the references")]
     if study.held_out:
         given = study.held_out.answers
-        found = twins_among(given, study.fit.space)
+        found = twins_among(given, space)
         blocks += _pairs(study, given, found, "Held-out photos and references")
     return Section("duplicates", "Near-duplicates", tuple(blocks))
 

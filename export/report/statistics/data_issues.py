@@ -101,21 +101,39 @@ def twins(space: Space) -> list[Twins]:
     """Pairs of references far closer to each other than neighbours usually are, closest first.
 
     The embeddings are compared without the projection onto classes. That would drop some
-    differences, and copies, always in one fold, would not be compared with each other.
+    differences, and copies, always in one fold, would not be compared with each other. Of very many
+    references some are compared with all others, see `asked`, and the rest with those that
+    `Space.pictures` takes for views of the same picture, in their own class.
     """
     plain = space.unprojected
     queries, found = _nearest_of_all(plain)
     usual = _median_distance(found, plain)
     pairs = _near(queries, found.scores, found.indices, plain, usual)
+    if len(queries) < len(space.references):
+        order = np.argsort(plain.pictures, kind="stable")
+        for rows in np.split(order, np.flatnonzero(np.diff(plain.pictures[order])) + 1):
+            if len(rows) > 1:
+                near = exact.leave_one_out(plain.rows[rows], _COMPARED, metric=plain.metric)
+                pairs += _near(rows, near.scores, rows[near.indices], plain, usual)
     unique = {frozenset((pair.one, pair.other)): pair for pair in reversed(pairs)}
     return sorted(unique.values(), key=lambda pair: (pair.distance, pair.one))
 
 
+def asked(space: Space) -> int:
+    """How many references `twins` compares with all others."""
+    plain = space.unprojected
+    return len(plain.folds[0].test if _has_searched(plain) else plain.sample)
+
+
+def _has_searched(space: Space) -> bool:
+    """Whether another search would take long, and have few more queries than the single fold."""
+    return len(space.folds) == 1 and 2 * len(space.folds[0].test) >= len(space.sample)
+
+
 def _nearest_of_all(space: Space) -> Others:
     """The nearest others of some references, including those of the same fold."""
-    if len(space.folds) != 1 or 2 * len(space.folds[0].test) < len(space.sample):
+    if not _has_searched(space):
         return (replace(space, refit=None) if space.refit else space).others
-    # Very many references: another search would take long, and have few more queries.
     queries, beyond = space.others
     k = min(_COMPARED, beyond.scores.shape[1], len(queries) - 1)
     beside = exact.leave_one_out(space.rows[queries], k, metric=space.metric)

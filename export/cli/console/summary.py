@@ -183,9 +183,10 @@ def _errors(loo: dict[str, Any]) -> Iterator[str]:
 
 def _measured(loo: dict[str, Any], count: int) -> str:
     """How the accuracy or error was measured, in a few words."""
-    sample = "" if loo["queries"] == count else f"; measured on {loo['queries']} of the {count}"
+    sample = "" if loo["queries"] == count else f"; measured on {loo['queries']:,} of the {count:,}"
     if folds := loo.get("folds"):
-        return f"{folds}-fold cross-validation{sample}"
+        how = f"{folds}-fold cross-validation" if folds > 1 else "one part held out, once"
+        return how + sample
     return f"leave-one-out: each reference predicted from its {loo['k']} nearest others{sample}"
 
 

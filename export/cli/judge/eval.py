@@ -141,7 +141,8 @@ def _evaluate(out: Path, photos: Path, crop: str | None, as_json: bool) -> None:
     if compared:
         basis = name if nearest is None else "the exact k-NN over float32 embeddings"
         say(f"top-1, neighbours: agreement with {basis}, on pictures cropped as in the build")
-        say(f"({made.rows[0].crop}); differences come from int8 weights or another crop")
+        reasons = "int8 or float16 weights, or from another crop"
+        say(f"({made.rows[0].crop}); differences come from {reasons}")
         if nearest is None and (weights := _precision(file)) != "float32":
             say(f"{name} itself has {weights} weights; the accuracy they cost is not measured here")
     say(*metrics.foreign_lines(file.metadata.labels, made.photos))

@@ -139,6 +139,9 @@ def _remarks(study: Study) -> Iterator[str]:
         yield (
             f"Accuracy is measured by {folds}-fold cross-validation: all copies and views of a"
             " picture are in the same fold, and each fold is predicted by a model built without it."
+            if folds > 1
+            else "Accuracy is measured on one part of the references, predicted by a model built"
+            " without it. All copies and views of a picture are in the same part."
         )
     if apart := together(references):
         yield apart

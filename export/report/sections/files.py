@@ -23,6 +23,7 @@ _SPEED = (
     "Milliseconds per picture, without decoding, on the machine that built it: a short measurement,"
     " which pocketknn bench repeats with more runs"
 )
+_BUSY = "The Keras file was loaded while other work was going on; alone it is loaded sooner."
 _SHARES = {"same class": "labels_equal", "top-1 match": "first_equal", "same lists": "lists_agree"}
 _REST = ("score error", "vote error", "exact lists")
 _EXACT = (
@@ -62,6 +63,8 @@ def _blocks(study: Study) -> Iterator[Block]:
     if study.timings:
         columns = ("file", "weights", "threads", "load", "median", "p95")
         yield Table(caption=_SPEED, columns=columns, rows=tuple(study.timings), words=(1,))
+        if any(name.endswith(FORMATS["keras"].SUFFIX) for name, *_ in study.timings):
+            yield _BUSY
     if other := other_crop(study.manifest):
         words, crop = other
         yield (

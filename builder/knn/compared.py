@@ -95,7 +95,7 @@ class Compared:
         return exact.unit(self.project(self.references.vectors[rows]))
 
     def _rows_in_blocks(self) -> Iterator[tuple[slice, Floats]]:
-        """The rows in float64, which all at once would take twice the memory of the references."""
+        """The rows in float64; without a projection, all at once would take twice the memory."""
         for block in self._blocks:
             yield block, np.asarray(self.rows[block], np.float64)
 

@@ -227,6 +227,12 @@ def groups(
     return found
 
 
+def rows_of_each(numbers: Ints) -> list[Ints]:
+    """The rows of each number that occurs in (n,), such as a class or a picture."""
+    order = np.argsort(numbers, kind="stable")
+    return np.split(order, np.flatnonzero(np.diff(numbers[order])) + 1)
+
+
 def near_copy(vectors: NDArray[np.floating]) -> float:
     """The minimum cosine of near-copies; above 1 for a single photo."""
     sample = unit(vectors[:: -(-len(vectors) // _SAMPLE)])
@@ -238,8 +244,6 @@ def _near_copies(vectors: NDArray[np.floating], label_ids: Ints) -> Iterator[Int
     """Pairs of rows (m, 2), class by class."""
     n, limit = len(vectors), near_copy(vectors)
     ids = label_ids if len(label_ids) else np.zeros(n, np.int64)
-    order = np.argsort(ids, kind="stable")
-    classes = np.split(order, np.flatnonzero(np.diff(ids[order])) + 1)
 
     def pairs(rows: Ints) -> Ints:
         # float32 is exact enough for this, and takes half the time.
@@ -251,4 +255,6 @@ def _near_copies(vectors: NDArray[np.floating], label_ids: Ints) -> Iterator[Int
             found.append(rows[start + np.stack([one[once], other[once]], axis=1)])
         return np.concatenate(found)
 
-    yield from in_order(pairs, [rows for rows in classes if 1 < len(rows) <= MOST_OF_CLASS])
+    yield from in_order(
+        pairs, [rows for rows in rows_of_each(ids) if 1 < len(rows) <= MOST_OF_CLASS]
+    )

@@ -11,6 +11,7 @@ from pocketknn.builder.choices.metrics import METRICS
 from pocketknn.builder.choices.neighbors import Floats, Ints, Neighbors, rank
 from pocketknn.builder.knn import exact
 from pocketknn.builder.knn.metric_space import Others, Space
+from pocketknn.builder.knn.validation.folds import rows_of_each
 
 from .label_noise import wrong_labels
 
@@ -110,8 +111,7 @@ def twins(space: Space) -> list[Twins]:
     usual = _median_distance(found, plain)
     pairs = _near(queries, found.scores, found.indices, plain, usual)
     if len(queries) < len(space.references):
-        order = np.argsort(plain.pictures, kind="stable")
-        for rows in np.split(order, np.flatnonzero(np.diff(plain.pictures[order])) + 1):
+        for rows in rows_of_each(plain.pictures):
             if len(rows) > 1:
                 near = exact.leave_one_out(plain.rows[rows], _COMPARED, metric=plain.metric)
                 pairs += _near(rows, near.scores, rows[near.indices], plain, usual)
